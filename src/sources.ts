@@ -1,0 +1,130 @@
+// Reads what sets settings (a file or the process environment) into checked values; no value reaches a problem.
+import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { parseEnv } from "node:util";
+import { type Name, type Setting, settings, type Values } from "./settings.ts";
+import { Wrong } from "./values.ts";
+
+/** `name` is empty when the problem is the file itself. */
+export type Problem = { file: string; name: string; remedy: string };
+export type Report = (file: string, name: string, remedy: string) => void;
+
+/** `given` names what the source sets, `values` holds those of them that are valid. */
+export type Source = { file: string; given: ReadonlySet<Name>; values: Partial<Values> };
+
+type Texts = Record<string, string | undefined>;
+
+/** Each name that a source may use, secrets also as NAME_FILE. */
+const names = new Map<string, { name: Name; inFile: boolean }>();
+for (const name of Object.keys(settings) as Name[]) {
+  names.set(name, { name, inFile: false });
+  if (settings[name].secret) names.set(`${name}_FILE`, { name, inFile: true });
+}
+
+/** Reads `.env`, or a tenant's file when `scope` says so. `file` is relative to `cwd` and may be absent. */
+export function readEnvFile(cwd: string, file: string, scope: Setting["scope"], report: Report): Source {
+  const content = readText(resolve(cwd, file));
+  if (content === undefined) return { file, given: new Set(), values: {} };
+  if (content instanceof Wrong) {
+    report(file, "", content.remedy);
+    return { file, given: new Set(), values: {} };
+  }
+  const texts = parseEnv(content);
+  reportIgnoredLines(content, texts, (remedy) => report(file, "", remedy));
+  for (const key of Object.keys(texts)) {
+    const known = names.get(key);
+    if (!known) reportUnknown(file, key, report);
+    else if (scope === "tenant" && settings[known.name].scope === "instance" && texts[key]) {
+      report(file, key, "belongs to the whole instance; set it in .env");
+      delete texts[key];
+    }
+  }
+  return check(cwd, file, texts, report);
+}
+
+/** Reads the process environment, where most names are other programs' and only near misses are told. */
+export function readEnvironment(cwd: string, environment: Texts, report: Report): Source {
+  for (const key of Object.keys(environment)) {
+    const ours = /^(LLM_|UI_|DATABASE_|TENANT)/.test(key);
+    if (ours && !names.has(key) && nearest(key)) reportUnknown("environment", key, report);
+  }
+  return check(cwd, "environment", environment, report);
+}
+
+/** The text of a UTF-8 file without its byte order mark; undefined when there is no such file. */
+function readText(path: string): string | undefined | Wrong {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(readFileSync(path));
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT") return undefined;
+    if (code === "EISDIR") return new Wrong("must be a file, but is a folder");
+    if (error instanceof TypeError) return new Wrong("must be saved as UTF-8");
+    return new Wrong(`cannot be read (${code}); check its owner and permissions`);
+  }
+}
+
+/**
+ * The text of a file that a setting names; what is wrong with it is worded to follow that setting's name. The
+ * path stays out of it: people do put the secret itself where its file belongs.
+ */
+export function readRequired(path: string): string | Wrong {
+  const text = readText(path);
+  if (text === undefined) return new Wrong("names a file that does not exist");
+  if (text instanceof Wrong) return new Wrong(`names a file that ${text.remedy}`);
+  return text.trim() ? text : new Wrong("names a file that is empty");
+}
+
+function check(cwd: string, file: string, texts: Texts, report: Report): Source {
+  const given = new Set<Name>();
+  const values: Record<string, unknown> = {};
+  for (const [key, { name, inFile }] of names) {
+    const text = texts[key]?.trim();
+    if (!text) continue;
+    if (given.has(name)) {
+      report(file, key, `must not be set together with ${name}; remove one of them`);
+      continue;
+    }
+    given.add(name);
+    const content = inFile ? readRequired(resolve(cwd, text)) : text;
+    const value = content instanceof Wrong ? content : settings[name].parse(content.trim());
+    if (value instanceof Wrong) report(file, key, value.remedy);
+    else values[name] = value;
+  }
+  return { file, given, values: values as Partial<Values> };
+}
+
+/** `parseEnv` passes over what it does not understand, such as `PORT 3000`; here that is a problem. */
+function reportIgnoredLines(content: string, texts: Texts, report: (remedy: string) => void): void {
+  // In a value of several lines any line is right, and where it ends only the parser knows.
+  if (Object.values(texts).some((text) => text?.includes("\n"))) return;
+  for (const [index, line] of content.split(/\r\n|\r|\n/).entries())
+    if (!/^\s*(#|$|[^=]*=)/.test(line)) report(`must hold NAME=value in line ${index + 1}`);
+}
+
+function reportUnknown(file: string, key: string, report: Report): void {
+  const near = nearest(key);
+  // The second line of a wrapped secret looks like a name too, but not one all in capitals or small letters.
+  const name = /^([A-Z0-9_]+|[a-z0-9_]+)$/.test(key) ? key : "";
+  const remedy = `${name ? "is" : "holds a name that is"} no setting of cip`;
+  report(file, name, near ? `${remedy}; did you mean ${near}?` : `${remedy}; remove it`);
+}
+
+function nearest(key: string): string | undefined {
+  const distances = [...names.keys()].map((name) => ({ name, edits: distance(key.toUpperCase(), name) }));
+  return distances.filter(({ edits }) => edits <= 2).sort((a, b) => a.edits - b.edits)[0]?.name;
+}
+
+/** Levenshtein distance, one row of the matrix at a time. */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, column) => column);
+  for (let i = 0; i < a.length; i++) {
+    const next = [i + 1];
+    for (let j = 0; j < b.length; j++) {
+      const replaced = (row[j] ?? 0) + (a[i] === b[j] ? 0 : 1);
+      next.push(Math.min(replaced, (row[j + 1] ?? 0) + 1, (next[j] ?? 0) + 1));
+    }
+    row = next;
+  }
+  return row[b.length] ?? 0;
+}
