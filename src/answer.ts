@@ -1,0 +1,67 @@
+// An answer that grows: segments in the order they were said, then one ending. Readers hold a place in it, never a copy.
+import type { Ending, Part } from "./turns.ts";
+
+/** A piece of the answer. `offset` is where it ends, counted over all segments in UTF-16 code units. */
+export type Segment = Part & { offset: number };
+
+export class Answer {
+  readonly segments: Segment[] = [];
+  ending: Ending | undefined;
+  #readers = new Set<() => void>();
+  #pending: Part | undefined;
+
+  get length(): number {
+    return this.segments.at(-1)?.offset ?? 0;
+  }
+
+  /** Adds text; readers see it at the next `flush`, so that what arrives together is passed on together. */
+  append(type: Part["type"], text: string): void {
+    if (text === "") return;
+    if (this.#pending?.type === type) {
+      this.#pending.text += text;
+    } else {
+      this.#store();
+      this.#pending = { type, text };
+    }
+  }
+
+  flush(): void {
+    this.#store();
+    this.#wake();
+  }
+
+  /** Nothing is appended after this. */
+  end(ending: Ending): void {
+    this.#store();
+    this.ending = ending;
+    this.#wake();
+  }
+
+  /** Calls `wake` at every change until the function it returns is called. */
+  subscribe(wake: () => void): () => void {
+    this.#readers.add(wake);
+    return () => this.#readers.delete(wake);
+  }
+
+  /** The answer as it is stored: neighbours of one type joined. */
+  parts(): Part[] {
+    const parts: { type: Part["type"]; texts: string[] }[] = [];
+    for (const { type, text } of this.segments) {
+      const last = parts.at(-1);
+      if (last?.type === type) last.texts.push(text);
+      else parts.push({ type, texts: [text] });
+    }
+    return parts.map(({ type, texts }) => ({ type, text: texts.join("") }));
+  }
+
+  #store(): void {
+    if (!this.#pending) return;
+    const { type, text } = this.#pending;
+    this.segments.push({ type, text, offset: this.length + text.length });
+    this.#pending = undefined;
+  }
+
+  #wake(): void {
+    for (const wake of this.#readers) wake();
+  }
+}
