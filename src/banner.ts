@@ -1,0 +1,51 @@
+// The few lines that the person who starts cip reads: where it is, what it runs on, what to set next.
+import pkg from "../package.json" with { type: "json" };
+import type { Config, Tenant } from "./config.ts";
+
+const namesShownMax = 5;
+
+export function banner({ instance, tenants }: Config, port: number): string {
+  const all = [...tenants.values()];
+  const demo = all.filter((tenant) => tenant.model.demo);
+  const lines = [
+    `cip ${pkg.version} listens on http://localhost:${port}`,
+    `  database  ${instance.databaseUrl === undefined ? `embedded, in ${instance.dataDir}` : databaseOf(instance.databaseUrl)}`,
+    `  model     ${modelsOf(all)}`,
+    `  sites     ${sitesOf(all)}`,
+  ];
+  if (demo.length > 0)
+    lines.push(
+      "",
+      "Next: put LLM_API_KEY=… (DeepSeek), or LLM_BASE_URL and LLM_MODEL of any OpenAI-compatible server, into .env",
+    );
+  if (all.some((tenant) => tenant.allowedOrigins.length === 0)) {
+    lines.push(
+      ...(demo.length > 0 ? [] : [""]),
+      "Next: set ALLOWED_ORIGINS to the sites that may embed the chat; until then only this server may.",
+    );
+  }
+  return `${lines.join("\n")}\n`;
+}
+
+function databaseOf(url: string): string {
+  const { hostname, port, pathname } = new URL(url);
+  return `PostgreSQL, ${pathname.slice(1)} at ${hostname}:${port || 5432}`;
+}
+
+function modelsOf(tenants: Tenant[]): string {
+  const names = new Set(
+    tenants.map(({ model }) =>
+      model.demo ? "the built-in demo model: no AI is connected" : `${model.name} at ${model.baseUrl}`,
+    ),
+  );
+  return listed([...names]);
+}
+
+function sitesOf(tenants: Tenant[]): string {
+  return listed(tenants.map((tenant) => tenant.id));
+}
+
+function listed(names: string[]): string {
+  const more = names.length - namesShownMax;
+  return names.slice(0, namesShownMax).join(", ") + (more > 0 ? ` and ${more} more` : "");
+}

@@ -1,0 +1,63 @@
+// What went wrong at the start, in words that a person can act on, and without a secret in them.
+import { ConfigError } from "./config.ts";
+import { EmbeddedError } from "./embedded.ts";
+
+/** The database could not be made ready; `cause` is why. `url` is undefined for the embedded one. */
+export class DatabaseStartError extends Error {
+  override readonly name = "DatabaseStartError";
+
+  constructor(
+    readonly url: string | undefined,
+    options: { cause: unknown },
+  ) {
+    super("the database could not be made ready", options);
+  }
+}
+
+export function explain(error: unknown): string {
+  if (error instanceof ConfigError) return error.message;
+  if (error instanceof EmbeddedError) return withCause(error.message, error.cause);
+  if (error instanceof DatabaseStartError) return explainDatabase(error);
+  if (codeOf(error) === "EADDRINUSE") return "The port is in use. Stop what uses it, or set another PORT.";
+  if (codeOf(error) === "EACCES")
+    return "The port needs more rights than this user has. Set a PORT above 1023.";
+  return withCause("Could not start", error);
+}
+
+function explainDatabase({ url, cause }: DatabaseStartError): string {
+  if (url === undefined) return withCause("The embedded database could not be made ready", cause);
+  const { hostname, port, pathname, username } = new URL(url);
+  const where = `The database ${pathname.slice(1)} at ${hostname}:${port || 5432}`;
+  const error = rootOf(cause);
+  const code = codeOf(error);
+  if (code === "28P01" || code === "28000")
+    return `${where} does not accept the user ${username} with that password. Check DATABASE_URL.`;
+  if (code === "3D000") return `${where} does not exist. Create it, or check DATABASE_URL.`;
+  if (code === "42501") {
+    return [
+      `${where} does not let ${username} do what cip needs: ${messageOf(error)}. As a superuser, run:`,
+      `  alter role "${username}" createrole;`,
+      `  grant create, connect on database "${pathname.slice(1)}" to "${username}";`,
+      `  grant create, usage on schema public to "${username}";`,
+      "  grant cip_app to the same role, if cip_app exists already.",
+    ].join("\n");
+  }
+  return `${where} cannot be reached or used: ${messageOf(error)}. Check DATABASE_URL and that the database runs.`;
+}
+
+function withCause(message: string, cause: unknown): string {
+  return cause === undefined ? message : `${message}: ${messageOf(rootOf(cause))}`;
+}
+
+function rootOf(error: unknown): unknown {
+  return error instanceof Error && error.cause !== undefined ? rootOf(error.cause) : error;
+}
+
+function messageOf(error: unknown): string {
+  return (error instanceof Error ? error.message || codeOf(error) : undefined) ?? "an unknown error";
+}
+
+function codeOf(error: unknown): string | undefined {
+  const code = (error as { code?: unknown } | null)?.code;
+  return typeof code === "string" ? code : undefined;
+}

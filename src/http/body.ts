@@ -1,0 +1,41 @@
+// Reads a JSON body: at most 64 KiB, UTF-8, and text that the database can store.
+import { CipError } from "../errors.ts";
+
+const bodyBytesMax = 64 * 1024;
+const utf8 = new TextDecoder("utf-8", { fatal: true });
+
+/** Throws unsupported_media_type, body_too_large or invalid_json. */
+export async function readJson(request: Request): Promise<unknown> {
+  const type = request.headers.get("content-type") ?? "";
+  if (!/^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i.test(type))
+    throw new CipError("unsupported_media_type");
+  const bytes = await readBytes(request);
+  try {
+    return JSON.parse(utf8.decode(bytes), (_key, value) =>
+      typeof value === "string" ? storable(value) : value,
+    );
+  } catch {
+    throw new CipError("invalid_json");
+  }
+}
+
+/** Counts while reading, for a length may be left out or lie. */
+async function readBytes(request: Request): Promise<Uint8Array> {
+  const tooLarge = new CipError("body_too_large", {
+    detail: `The body may have at most ${bodyBytesMax} bytes.`,
+  });
+  if (Number(request.headers.get("content-length")) > bodyBytesMax) throw tooLarge;
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of request.body ?? []) {
+    length += chunk.byteLength;
+    if (length > bodyBytesMax) throw tooLarge;
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+/** PostgreSQL stores neither NUL nor half a surrogate pair: both become U+FFFD. */
+export function storable(text: string): string {
+  return text.toWellFormed().replaceAll("\0", "\ufffd");
+}

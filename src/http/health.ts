@@ -1,0 +1,26 @@
+// For load balancers and orchestrators: is the process alive, and should it be given work.
+import { Type } from "@sinclair/typebox";
+import { Elysia } from "elysia";
+import { CipError } from "../errors.ts";
+import { open } from "./documented.ts";
+import type { Services } from "./services.ts";
+
+const Ok = Type.Object({ status: Type.Literal("ok") });
+const ok = { status: "ok" } as const;
+
+export const health = ({ db, runs }: Services) =>
+  new Elysia()
+    .get("/healthz", () => ok, open("Is the process alive?", { 200: ["It is", { "application/json": Ok }] }))
+    .get(
+      "/readyz",
+      async () => {
+        if (runs.closing) throw new CipError("shutting_down", { retryAfterSeconds: 5 });
+        // The migrations are done before the server listens; the table that only they make is still there.
+        await db.system((tx) => tx`select from migrations limit 1`);
+        return ok;
+      },
+      open("Should this instance be given work?", { 200: ["It should", { "application/json": Ok }] }, [
+        "database_unavailable",
+        "shutting_down",
+      ]),
+    );

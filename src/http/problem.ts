@@ -1,0 +1,55 @@
+// Every HTTP error is a problem document (RFC 9457): a code, a sentence and a request id, never what happened inside.
+import { ValidationError } from "elysia";
+import { CipError, type ErrorCode, errors } from "../errors.ts";
+import { log } from "../log.ts";
+
+export function problem(error: CipError, requestId: string): Response {
+  const { code, details } = error;
+  const [status, title] = errors[code];
+  const { retryAfterSeconds, allow, ...shown } = details;
+  const headers = new Headers({
+    "content-type": "application/problem+json",
+    "cache-control": "no-store",
+    "x-request-id": requestId,
+  });
+  if (retryAfterSeconds !== undefined) headers.set("retry-after", String(retryAfterSeconds));
+  if (allow !== undefined) headers.set("allow", allow);
+  if (status === 401) headers.set("www-authenticate", 'Bearer realm="cip"');
+  return new Response(
+    JSON.stringify({
+      type: "about:blank",
+      title,
+      status,
+      detail: title,
+      code,
+      request_id: requestId,
+      ...shown,
+    }),
+    { status, headers },
+  );
+}
+
+/** What a client may know of `error`; what it may not goes to the log under the request's id. */
+export function expected(error: unknown, elysiaCode: string | number, requestId: string): CipError {
+  if (error instanceof CipError) {
+    if (errors[error.code][0] >= 500)
+      log.error({ err: error, code: error.code, request_id: requestId }, "a request failed");
+    return error;
+  }
+  if (error instanceof ValidationError) return invalid(error);
+  const code = byElysiaCode[elysiaCode];
+  if (code) return new CipError(code);
+  log.error({ err: error, request_id: requestId }, "a request failed unexpectedly");
+  return new CipError("internal");
+}
+
+const byElysiaCode: Record<string | number, ErrorCode> = { NOT_FOUND: "not_found", PARSE: "invalid_json" };
+
+/** Names the field and what was expected there. The value itself is not repeated. */
+function invalid(error: ValidationError): CipError {
+  const first = error.all[0];
+  const field = first && "path" in first ? String(first.path).slice(1).replaceAll("/", ".") : "";
+  const what = first && "message" in first ? String(first.message) : "is not valid";
+  const code = error.type === "body" ? "invalid_body" : "bad_request";
+  return new CipError(code, { detail: field ? `${field}: ${what}` : what });
+}

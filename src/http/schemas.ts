@@ -1,0 +1,142 @@
+// The shapes on the wire: one TypeBox schema is the check, the type and the OpenAPI document at once.
+import { type Static, Type } from "@sinclair/typebox";
+import type { Conversation } from "../conversations.ts";
+import { errors } from "../errors.ts";
+import { type Part, type Turn, usageOf } from "../turns.ts";
+
+const closed = { additionalProperties: false };
+const uuid = () => Type.String({ format: "uuid" });
+const time = () => Type.String({ format: "date-time" });
+const nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) =>
+  Type.Union([schema, Type.Null()]);
+
+export const NewVisitor = Type.Object({}, closed);
+
+export const VisitorToken = Type.Object(
+  { token: Type.String(), user_id: Type.String(), expires_at: time() },
+  closed,
+);
+
+export const NewTurn = Type.Object(
+  {
+    message: Type.String({ description: "At most MESSAGE_CHARS_MAX UTF-16 code units, not blank." }),
+    conversation_id: Type.Optional(
+      Type.String({
+        description: "A UUID. The conversation is made where it is not there; left out, a new one is made.",
+      }),
+    ),
+  },
+  closed,
+);
+
+const ErrorInTurn = Type.Object({ code: Type.String(), message: Type.String() }, closed);
+
+export const TurnBody = Type.Object(
+  {
+    id: uuid(),
+    conversation_id: uuid(),
+    status: Type.Union(
+      (["queued", "running", "done", "stopped", "failed", "interrupted"] as const).map((status) =>
+        Type.Literal(status),
+      ),
+    ),
+    message: Type.String(),
+    answer: Type.String({ description: "The parts of type text, joined." }),
+    reasoning: Type.String({ description: "The parts of type reasoning, joined." }),
+    parts: Type.Array(
+      Type.Object(
+        { type: Type.Union([Type.Literal("reasoning"), Type.Literal("text")]), text: Type.String() },
+        closed,
+      ),
+    ),
+    finish_reason: nullable(
+      Type.Union([Type.Literal("stop"), Type.Literal("length"), Type.Literal("content-filter")]),
+    ),
+    usage: nullable(Type.Object({ input_tokens: Type.Integer(), output_tokens: Type.Integer() }, closed)),
+    error: nullable(ErrorInTurn),
+    created_at: time(),
+    finished_at: nullable(time()),
+  },
+  closed,
+);
+
+export const OneTurn = Type.Object({ turn: TurnBody }, closed);
+
+export const ConversationBody = Type.Object(
+  { id: uuid(), title: Type.String(), created_at: time(), updated_at: time() },
+  closed,
+);
+
+export const OneConversation = Type.Object({ conversation: ConversationBody }, closed);
+
+const cursor = nullable(
+  Type.String({ description: "Give it as `before` to get the next page; null on the last." }),
+);
+
+export const Conversations = Type.Object(
+  { conversations: Type.Array(ConversationBody), next_cursor: cursor },
+  closed,
+);
+
+export const ConversationWithTurns = Type.Object(
+  {
+    conversation: ConversationBody,
+    turns: Type.Array(TurnBody, { description: "Oldest first." }),
+    next_cursor: cursor,
+  },
+  closed,
+);
+
+export const Rename = Type.Object(
+  { title: Type.String({ minLength: 1, maxLength: 200, pattern: "\\S" }) },
+  closed,
+);
+
+export const Page = Type.Object({
+  limit: Type.Integer({ minimum: 1, maximum: 100, default: 50 }),
+  before: Type.Optional(Type.String({ maxLength: 200 })),
+});
+
+export const Problem = Type.Object({
+  type: Type.String(),
+  title: Type.String(),
+  status: Type.Integer(),
+  detail: Type.String(),
+  code: Type.String({ enum: Object.keys(errors) }),
+  request_id: Type.String(),
+  turn_id: Type.Optional(uuid()),
+});
+
+export function turnBody(turn: Turn): Static<typeof TurnBody> {
+  const failed = turn.error_code ?? (turn.status === "interrupted" ? "interrupted" : null);
+  return {
+    id: turn.id,
+    conversation_id: turn.conversation_id,
+    status: turn.status,
+    message: turn.message,
+    answer: joined(turn.parts, "text"),
+    reasoning: joined(turn.parts, "reasoning"),
+    parts: turn.parts,
+    finish_reason: turn.finish_reason,
+    usage: usageOf(turn),
+    error: failed && { code: failed, message: errors[failed][1] },
+    created_at: turn.created_at.toISOString(),
+    finished_at: turn.finished_at?.toISOString() ?? null,
+  };
+}
+
+export function conversationBody(row: Conversation): Static<typeof ConversationBody> {
+  return {
+    id: row.id,
+    title: row.title,
+    created_at: row.created_at.toISOString(),
+    updated_at: row.updated_at.toISOString(),
+  };
+}
+
+function joined(parts: Part[], type: Part["type"]): string {
+  return parts
+    .filter((part) => part.type === type)
+    .map((part) => part.text)
+    .join("");
+}

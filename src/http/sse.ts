@@ -1,0 +1,54 @@
+// Server-sent events: frames onto one HTTP response, a heartbeat in silence, and word when the reader leaves.
+import type { Frame } from "../chunks.ts";
+
+const heartbeatMs = 10_000;
+const encoder = new TextEncoder();
+const heartbeat = encoder.encode(":\n\n");
+const done = encoder.encode("data: [DONE]\n\n");
+
+const headers = {
+  "content-type": "text/event-stream; charset=utf-8",
+  "cache-control": "no-cache, no-transform",
+  "x-accel-buffering": "no",
+  "x-vercel-ai-ui-message-stream": "v1",
+};
+
+/** Streams the frames, one a pull, so that a slow reader slows nobody else. `gone` is aborted when the reader leaves. */
+export function sse(
+  frames: AsyncGenerator<Frame, void, void>,
+  gone: AbortController,
+  extra: Record<string, string> = {},
+): Response {
+  let timer: Timer;
+  const stream = new ReadableStream<Uint8Array>(
+    {
+      start(controller) {
+        timer = setInterval(() => controller.enqueue(heartbeat), heartbeatMs);
+      },
+      async pull(controller) {
+        const next = await frames.next();
+        if (next.done) {
+          clearInterval(timer);
+          if (gone.signal.aborted) return;
+          controller.enqueue(done);
+          controller.close();
+          return;
+        }
+        timer.refresh();
+        controller.enqueue(encode(next.value));
+      },
+      cancel() {
+        clearInterval(timer);
+        gone.abort();
+      },
+    },
+    { highWaterMark: 0 },
+  );
+  return new Response(stream, { headers: { ...headers, ...extra } });
+}
+
+/** One frame; `id` where it carries text, for Last-Event-ID (WHATWG HTML, 9.2). JSON has no raw newline in it. */
+function encode({ offset, chunk }: Frame): Uint8Array {
+  const id = "delta" in chunk ? `id: ${offset}\n` : "";
+  return encoder.encode(`${id}data: ${JSON.stringify(chunk)}\n\n`);
+}
