@@ -23,7 +23,10 @@ const statementTimeoutMs = 5_000;
 const poolWaitMs = 2_000;
 const connectTimeoutSeconds = 5;
 
-/** Opens a pool. No connection is made before the first transaction. */
+/**
+ * Opens a pool. No connection is made before the first transaction. The embedded database has no clock of its own to
+ * end a slow statement by; all its statements are ours and short.
+ */
 export function openDatabase(source: Source): Database {
   const size = "url" in source ? source.poolSize : 1;
   const options = {
@@ -110,22 +113,23 @@ function slots(size: number): () => Promise<() => void> {
     next?.();
   };
   return async () => {
-    if (free === 0) {
-      const { promise, resolve } = Promise.withResolvers<boolean>();
-      const timer = setTimeout(() => resolve(false), poolWaitMs);
-      const wake = () => {
-        waiting.delete(wake);
-        free--;
-        resolve(true);
-      };
-      waiting.add(wake);
-      const got = await promise;
+    if (free > 0) {
+      free--;
+      return release;
+    }
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const wake = () => {
       clearTimeout(timer);
       waiting.delete(wake);
-      if (!got) throw unavailable(new Error(`no free connection within ${poolWaitMs} ms`));
-    } else {
       free--;
-    }
+      resolve();
+    };
+    const timer = setTimeout(() => {
+      waiting.delete(wake);
+      reject(unavailable(new Error(`no free connection within ${poolWaitMs} ms`)));
+    }, poolWaitMs);
+    waiting.add(wake);
+    await promise;
     return release;
   };
 }

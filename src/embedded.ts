@@ -112,5 +112,6 @@ function connect(pglite: PGlite): Duplex {
         }, done);
     },
   });
-  return duplex;
+  // The package says goodbye only to a socket that says, as one of node:net does, that it is open.
+  return Object.assign(duplex, { readyState: "open" });
 }

@@ -1,0 +1,71 @@
+// Cuts what a model sends into the JSON documents it is made of, however the bytes were split on their way.
+// Neither kind of response is buffered beyond a limit.
+import { Fault } from "./fault.ts";
+
+const bufferedCharsMax = 1024 * 1024;
+
+/** One event stream (WHATWG HTML, 9.2.6) cut into frames; of a frame only its data counts here. */
+export class Frames {
+  #buffer = "";
+  #afterCr = false;
+  readonly #take: (data: string) => void;
+
+  constructor(take: (data: string) => void) {
+    this.#take = take;
+  }
+
+  push(text: string): void {
+    if (text === "") return;
+    const rest = this.#afterCr && text.startsWith("\n") ? text.slice(1) : text;
+    this.#afterCr = text.endsWith("\r");
+    this.#buffer += rest.includes("\r") ? rest.replace(/\r\n?/g, "\n") : rest;
+    const buffer = this.#buffer;
+    let start = 0;
+    for (let end = buffer.indexOf("\n\n"); end !== -1; end = buffer.indexOf("\n\n", start)) {
+      limit(end - start);
+      this.#frame(buffer, start, end);
+      start = end + 2;
+    }
+    this.#buffer = buffer.slice(start);
+    limit(this.#buffer.length);
+  }
+
+  /** A frame without its blank line was cut off; the specification has it dropped. */
+  end(): void {}
+
+  #frame(buffer: string, start: number, end: number): void {
+    if (buffer.startsWith("data: ", start) && buffer.indexOf("\n", start) === end) {
+      this.#take(buffer.slice(start + 6, end));
+      return;
+    }
+    const data: string[] = [];
+    for (const line of buffer.slice(start, end).split("\n")) {
+      if (line.startsWith("data:")) data.push(line.slice(line.startsWith("data: ") ? 6 : 5));
+    }
+    if (data.length > 0) this.#take(data.join("\n"));
+  }
+}
+
+/** A completion that came as one JSON document. */
+export class Whole {
+  #text = "";
+  readonly #take: (data: string) => void;
+
+  constructor(take: (data: string) => void) {
+    this.#take = take;
+  }
+
+  push(text: string): void {
+    this.#text += text;
+    limit(this.#text.length);
+  }
+
+  end(): void {
+    this.#take(this.#text);
+  }
+}
+
+function limit(chars: number): void {
+  if (chars > bufferedCharsMax)
+    throw new Fault("model_failed", `a frame has more than ${bufferedCharsMax} characters`);
+}

@@ -1,0 +1,97 @@
+// Tells thinking from answering: deltas go in, pieces of reasoning and text come out that PostgreSQL can
+// store, none of them beginning or ending inside a character.
+
+export type Kind = "reasoning" | "text";
+
+const opening = "<think>";
+const closing = "</think>";
+
+/**
+ * One answer. Some models think inside `<think>…</think>` in front of the text; anywhere else the tag is text.
+ * The blanks around the tags are dropped, so that an empty thought leaves no reasoning at all.
+ */
+export class Splitter {
+  /** Whether anything has come out yet: from then on the answer has begun for its readers. */
+  appended = false;
+  readonly #append: (kind: Kind, text: string) => void;
+  #state: "start" | "thinking" | "answering" = "start";
+  #blank = false; // right after a tag: blanks are dropped until something else comes
+  #held = ""; // what may yet become a tag
+  #halves = { reasoning: "", text: "" }; // a surrogate whose other half is still to come
+
+  constructor(append: (kind: Kind, text: string) => void) {
+    this.#append = append;
+  }
+
+  reasoning(delta: string): void {
+    this.#emit("reasoning", delta);
+  }
+
+  text(delta: string): void {
+    if (this.#blank) {
+      delta = delta.trimStart();
+      if (delta === "") return;
+      this.#blank = false;
+    }
+    if (this.#state === "answering") this.#emit("text", delta);
+    else if (this.#state === "thinking") this.#think(this.#held + delta);
+    else this.#start(this.#held + delta);
+  }
+
+  /** No more will come: what was held back for a tag or a second half goes out as it is. */
+  end(): void {
+    this.#emit(this.#state === "thinking" ? "reasoning" : "text", this.#held);
+    this.#held = "";
+    for (const kind of ["reasoning", "text"] as const) {
+      if (this.#halves[kind] !== "") this.#append(kind, "\uFFFD");
+      this.#halves[kind] = "";
+    }
+  }
+
+  #start(text: string): void {
+    const said = text.trimStart();
+    if (said.startsWith(opening)) this.#enter("thinking", said.slice(opening.length));
+    else if (opening.startsWith(said)) this.#held = text;
+    else {
+      this.#held = "";
+      this.#state = "answering";
+      this.#emit("text", text);
+    }
+  }
+
+  #think(text: string): void {
+    const end = text.indexOf(closing);
+    if (end !== -1) {
+      this.#emit("reasoning", text.slice(0, end));
+      this.#enter("answering", text.slice(end + closing.length));
+      return;
+    }
+    // The tag has one "<", at its front, so only the last "<" can begin it.
+    const last = text.lastIndexOf("<");
+    const keep = last !== -1 && closing.startsWith(text.slice(last)) ? last : text.length;
+    this.#emit("reasoning", text.slice(0, keep));
+    this.#held = text.slice(keep);
+  }
+
+  #enter(state: "thinking" | "answering", rest: string): void {
+    this.#held = "";
+    this.#state = state;
+    this.#blank = true;
+    this.text(rest);
+  }
+
+  #emit(kind: Kind, text: string): void {
+    if (this.#halves[kind] !== "") {
+      text = this.#halves[kind] + text;
+      this.#halves[kind] = "";
+    }
+    if ((text.charCodeAt(text.length - 1) & 0xfc00) === 0xd800) {
+      this.#halves[kind] = text.slice(-1);
+      text = text.slice(0, -1);
+    }
+    if (text === "") return;
+    this.appended = true;
+    // jsonb takes neither half a character nor U+0000.
+    this.#append(kind, text.toWellFormed().replaceAll("\0", "\uFFFD"));
+  }
+}
