@@ -1,6 +1,6 @@
 // Configuration, as the person who writes the files meets it: what they mean, and what is said of a mistake.
 import { describe, expect, test } from "bun:test";
-import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { parseEnv } from "node:util";
 import { asset } from "../src/assets.ts";
@@ -521,13 +521,4 @@ test(".env.example names every setting with its help and default, and nothing el
   const uncommented = parseEnv(example.replace(/^#(?=[A-Z])/gm, ""));
   for (const [name, setting] of Object.entries(settings))
     expect(uncommented[name]).toBe(setting.default ?? "");
-});
-
-test("no other file of the server reads the process environment", () => {
-  const readers = readdirSync(join(repository, "src"), { recursive: true, encoding: "utf8" })
-    .filter((name) => name.endsWith(".ts"))
-    .filter((name) =>
-      /\b(process|Bun|import\.meta)\.env\b/.test(readFileSync(join(repository, "src", name), "utf8")),
-    );
-  expect(readers).toEqual(["config.ts"]);
 });
