@@ -71,7 +71,7 @@ function found(rows: Conversation[]): Conversation {
 }
 
 function titleOf(message: string): string {
-  const line = message.trim().split(/\s*\n/, 1)[0] ?? "";
+  const line = (message.trim().split("\n", 1)[0] ?? "").trimEnd();
   return line.length <= titleCharsMax
     ? line
     : `${line.slice(0, titleCharsMax - 1).replace(/[\ud800-\udbff]$/, "")}…`;

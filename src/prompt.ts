@@ -40,7 +40,7 @@ function instructions(tenant: Tenant, language: string | undefined): string {
   const values: Record<string, string> = {
     tenant_name: tenant.name,
     date: new Date().toISOString().slice(0, 10),
-    language: language ?? "the language of the visitor's message",
+    language: language ?? "English",
   };
   return tenant.prompt.replace(/\{\{(\w+)\}\}/g, (placeholder, name: string) => values[name] ?? placeholder);
 }

@@ -3,7 +3,6 @@ import { openapi } from "@elysiajs/openapi";
 import { type AnyElysia, Elysia } from "elysia";
 import pkg from "../../package.json" with { type: "json" };
 import { CipError } from "../errors.ts";
-import { readJson } from "./body.ts";
 import { conversationRoutes } from "./conversations.ts";
 import { health } from "./health.ts";
 import { pages } from "./pages.ts";
@@ -20,7 +19,6 @@ export async function createApp(services: Services): Promise<AnyElysia> {
     .onRequest(({ set }) => {
       set.headers["x-request-id"] = Bun.randomUUIDv7();
     })
-    .onParse(({ request }) => readJson(request))
     .onError(({ error, code, set, request }) => {
       const requestId = String(set.headers["x-request-id"]);
       const known = expected(error, code, requestId);

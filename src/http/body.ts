@@ -4,8 +4,11 @@ import { CipError } from "../errors.ts";
 const bodyBytesMax = 64 * 1024;
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 
+/** For the routes that take a body; every other one leaves it unread, with `parse: "none"`. */
+export const jsonBody = { parse: ({ request }: { request: Request }) => readJson(request) };
+
 /** Throws unsupported_media_type, body_too_large or invalid_json. */
-export async function readJson(request: Request): Promise<unknown> {
+async function readJson(request: Request): Promise<unknown> {
   const type = request.headers.get("content-type") ?? "";
   if (!/^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i.test(type))
     throw new CipError("unsupported_media_type");

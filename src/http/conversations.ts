@@ -3,6 +3,7 @@ import { Elysia } from "elysia";
 import * as conversations from "../conversations.ts";
 import { CipError } from "../errors.ts";
 import * as turns from "../turns.ts";
+import { jsonBody } from "./body.ts";
 import { bodyProblems, forVisitor } from "./documented.ts";
 import {
   Conversations,
@@ -79,6 +80,7 @@ export const conversationRoutes = (services: Services) => {
         return { conversation: conversationBody(row) };
       },
       {
+        ...jsonBody,
         body: Rename,
         ...forVisitor(
           "Rename a conversation",
@@ -109,10 +111,9 @@ function cursorOf({ updatedAt, id }: conversations.Place): string {
 /** Throws invalid_cursor. */
 function placeOf(cursor: string): conversations.Place {
   const [time = "", id = ""] = cursor.split(".");
-  const updatedAt = new Date(Number.parseInt(time, 36));
-  if (!/^[0-9a-z]{1,10}$/.test(time) || Number.isNaN(updatedAt.getTime()))
-    throw new CipError("invalid_cursor");
-  return { updatedAt, id: turnCursorOf(id) };
+  // Nine digits reach the year 5188, and PostgreSQL reads no year of more than four.
+  if (!/^[0-9a-z]{1,9}$/.test(time)) throw new CipError("invalid_cursor");
+  return { updatedAt: new Date(Number.parseInt(time, 36)), id: turnCursorOf(id) };
 }
 
 /** Throws invalid_cursor. */

@@ -1,5 +1,5 @@
 // Every HTTP error is a problem document (RFC 9457): a code, a sentence and a request id, never what happened inside.
-import { ValidationError } from "elysia";
+import { ParseError, ValidationError } from "elysia";
 import { CipError, type ErrorCode, errors } from "../errors.ts";
 import { log } from "../log.ts";
 
@@ -29,8 +29,10 @@ export function problem(error: CipError, requestId: string): Response {
   );
 }
 
-/** What a client may know of `error`; what it may not goes to the log under the request's id. */
-export function expected(error: unknown, elysiaCode: string | number, requestId: string): CipError {
+/** What a client may know of `thrown`; what it may not goes to the log under the request's id. */
+export function expected(thrown: unknown, elysiaCode: string | number, requestId: string): CipError {
+  // Elysia wraps what the reading of a body throws.
+  const error = thrown instanceof ParseError && thrown.cause instanceof CipError ? thrown.cause : thrown;
   if (error instanceof CipError) {
     if (errors[error.code][0] >= 500)
       log.error({ err: error, code: error.code, request_id: requestId }, "a request failed");

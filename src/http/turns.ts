@@ -5,6 +5,7 @@ import { CipError, errors } from "../errors.ts";
 import { follow } from "../follow.ts";
 import type { Opened, Visitor } from "../runs.ts";
 import type { Turn } from "../turns.ts";
+import { jsonBody } from "./body.ts";
 import { bodyProblems, forVisitor } from "./documented.ts";
 import { NewTurn, OneTurn, turnBody } from "./schemas.ts";
 import { identified, type Services, sitePrefix, uuidOf } from "./services.ts";
@@ -47,6 +48,7 @@ export const turns = (services: Services) => {
         return sse(follow(opened, opened.answer, 0, gone.signal), gone, { location });
       },
       {
+        ...jsonBody,
         body: NewTurn,
         ...forVisitor(
           "Ask: store the message and have it answered",

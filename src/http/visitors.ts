@@ -1,6 +1,7 @@
 // POST /visitors: a token for somebody new.
 import { Elysia } from "elysia";
 import { issue } from "../identity.ts";
+import { jsonBody } from "./body.ts";
 import { bodyProblems, open } from "./documented.ts";
 import { NewVisitor, VisitorToken } from "./schemas.ts";
 import { type Services, sitePrefix, tenantOf } from "./services.ts";
@@ -17,6 +18,7 @@ export const visitors = (services: Services) =>
       return { token, user_id: userId, expires_at: expiresAt.toISOString() };
     },
     {
+      ...jsonBody,
       body: NewVisitor,
       ...open(
         "Become a visitor",

@@ -1,0 +1,84 @@
+// `bun run test`: format, lint, types, then every test. It says all that failed, and its exit code means it.
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { cutDown, repository, temporaryFolder, untilItExits } from "./support.ts";
+
+const started = performance.now();
+const folder = temporaryFolder();
+const report = join(folder, "report.xml");
+const notes = join(folder, "left-out.jsonl");
+process.on("exit", cutDown);
+let interrupted = false;
+let running: Bun.Subprocess | undefined;
+for (const signal of ["SIGHUP", "SIGINT", "SIGTERM"] as const) {
+  process.on(signal, () => {
+    interrupted = true;
+    running?.kill(signal);
+  });
+}
+
+const broken: string[] = [];
+await step("format and lint", [
+  process.execPath,
+  "node_modules/.bin/biome",
+  "ci",
+  "--error-on-warnings",
+  ".",
+]);
+await step("types", [process.execPath, "node_modules/.bin/tsc", "--noEmit"]);
+const junit = ["--reporter=junit", `--reporter-outfile=${report}`];
+await step("tests", [process.execPath, "test", "--no-orphans", ...junit, ...process.argv.slice(2)], {
+  // CI makes `bun test` refuse `.only`, which would silently leave out the rest.
+  CI: "true",
+  CIP_TEST_LEFT_OUT: notes,
+});
+
+const { passed, failed, skipped } = count();
+const failures = failed + broken.filter((name) => name !== "tests").length;
+for (const name of broken) console.log(`failed: ${name}`);
+for (const { what, why } of leftOut()) console.log(`left out: ${what} (${why})`);
+if (skipped > 0) console.log("A skipped test counts as a failed run: mend it or delete it.");
+console.log(`${secondsSince(started)} s in all`);
+console.log(`${passed} passed, ${failures} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`);
+process.exit(failures > 0 || skipped > 0 ? 1 : 0);
+
+/** Runs one step with its output shown as it comes. */
+async function step(name: string, command: string[], env = {}): Promise<void> {
+  console.log(`\n── ${name}`);
+  const begun = performance.now();
+  const child = Bun.spawn(command, {
+    cwd: repository,
+    env: { ...process.env, ...env },
+    stdio: ["ignore", "inherit", "inherit"],
+  });
+  running = untilItExits(child, child.exited);
+  const ok = (await child.exited) === 0;
+  // Only now: the step had the signal too, and has put its own things away.
+  if (interrupted) process.exit(1);
+  console.log(`── ${name} ${ok ? "passed" : "failed"} after ${secondsSince(begun)} s`);
+  if (!ok) broken.push(name);
+}
+
+function secondsSince(startMs: number): string {
+  return ((performance.now() - startMs) / 1000).toFixed(1);
+}
+
+/** Counts by the report; what it does not know of (a file that does not load, a crash) shows in the exit code. */
+function count() {
+  const totals = /<testsuites[^>]* tests="(\d+)"[^>]* failures="(\d+)"[^>]* skipped="(\d+)"/;
+  const found = existsSync(report) ? totals.exec(readFileSync(report, "utf8")) : null;
+  const [total = 0, failures = 0, skipped = 0] = (found ?? []).slice(1).map(Number);
+  return {
+    passed: total - failures - skipped,
+    failed: Math.max(failures, broken.includes("tests") ? 1 : 0),
+    skipped,
+  };
+}
+
+function leftOut(): { what: string; why: string }[] {
+  if (!existsSync(notes)) return [];
+  return readFileSync(notes, "utf8")
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+}
