@@ -1,0 +1,23 @@
+// The demo site's snippet: with the address of this very server in it, and a button that copies it.
+
+const shownMs = 1600;
+const snippet = document.getElementById("snippet") as HTMLElement;
+const button = document.getElementById("copy") as HTMLButtonElement;
+
+snippet.textContent = snippet.textContent.replace("https://chat.example.com", location.origin);
+
+// Missing without TLS, except on localhost.
+if (navigator.clipboard !== undefined) {
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    try {
+      await navigator.clipboard.writeText(snippet.textContent);
+    } catch {
+      return getSelection()?.selectAllChildren(snippet);
+    }
+    button.textContent = "Copied";
+    setTimeout(() => {
+      button.textContent = "Copy";
+    }, shownMs);
+  });
+}

@@ -1,0 +1,34 @@
+// Building DOM without HTML: every node of the page that is not a model's Markdown is made here, so that no
+// text can ever become markup and Trusted Types have nothing to object to.
+
+type Attributes = Record<string, string | boolean | undefined>;
+
+/** One element with its attributes (`true` is an empty one, `false` and `undefined` are left out) and children. */
+export function element<Tag extends keyof HTMLElementTagNameMap>(
+  tag: Tag,
+  attributes: Attributes = {},
+  ...children: (Node | string)[]
+): HTMLElementTagNameMap[Tag] {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value !== undefined && value !== false) made.setAttribute(name, value === true ? "" : value);
+  }
+  made.append(...children);
+  return made;
+}
+
+/** A drawing of the sprite in chat.html; decoration only, so whatever carries it needs a name of its own. */
+export function icon(name: string): SVGSVGElement {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  const use = document.createElementNS("http://www.w3.org/2000/svg", "use");
+  svg.setAttribute("aria-hidden", "true");
+  svg.classList.add("icon");
+  use.setAttribute("href", `#icon-${name}`);
+  svg.append(use);
+  return svg;
+}
+
+/** The element of chat.html with this id, which is there because the two files are built together. */
+export function find<Type extends HTMLElement>(id: string): Type {
+  return document.getElementById(id) as Type;
+}
