@@ -9,8 +9,8 @@ const defaultDir = join(sourceDir, "..", "dist", "public");
 
 /** Builds beside `outdir` and then takes its place, so that a server running on it misses no file. */
 export async function buildPage(outdir = defaultDir): Promise<void> {
-  const freshDir = `${outdir}.new`;
-  const staleDir = `${outdir}.old`;
+  const freshDir = `${outdir}.new-${process.pid}`; // two builds at once do not meet
+  const staleDir = `${outdir}.old-${process.pid}`;
   await Promise.all([freshDir, staleDir].map((dir) => rm(dir, { recursive: true, force: true })));
   await mkdir(freshDir, { recursive: true });
 

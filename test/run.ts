@@ -27,11 +27,15 @@ await step("format and lint", [
 ]);
 await step("types", [process.execPath, "node_modules/.bin/tsc", "--noEmit"]);
 const junit = ["--reporter=junit", `--reporter-outfile=${report}`];
-await step("tests", [process.execPath, "test", "--no-orphans", ...junit, ...process.argv.slice(2)], {
-  // CI makes `bun test` refuse `.only`, which would silently leave out the rest.
-  CI: "true",
-  CIP_TEST_LEFT_OUT: notes,
-});
+await step(
+  "tests",
+  [process.execPath, "test", "--no-orphans", "--timeout=60000", ...junit, ...process.argv.slice(2)],
+  {
+    // CI makes `bun test` refuse `.only`, which would silently leave out the rest.
+    CI: "true",
+    CIP_TEST_LEFT_OUT: notes,
+  },
+);
 
 const { passed, failed, skipped } = count();
 const failures = failed + broken.filter((name) => name !== "tests").length;

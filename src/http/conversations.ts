@@ -11,6 +11,7 @@ import {
   conversationBody,
   OneConversation,
   Page,
+  pageLimit,
   Rename,
   turnBody,
 } from "./schemas.ts";
@@ -22,7 +23,7 @@ export const conversationRoutes = (services: Services) => {
     .use(identified(services))
     .get(
       "/conversations",
-      async ({ visitor: { tenant, userId }, query: { limit, before } }) => {
+      async ({ visitor: { tenant, userId }, query: { limit = pageLimit, before } }) => {
         const place = before === undefined ? undefined : placeOf(before);
         const rows = await db.tenant(tenant.id, (tx) => conversations.list(tx, userId, limit + 1, place));
         const shown = rows.slice(0, limit);
@@ -44,7 +45,7 @@ export const conversationRoutes = (services: Services) => {
     )
     .get(
       "/conversations/:id",
-      async ({ visitor: { tenant, userId }, params, query: { limit, before } }) => {
+      async ({ visitor: { tenant, userId }, params, query: { limit = pageLimit, before } }) => {
         const id = uuidOf(params.id);
         const [conversation, rows] = await db.tenant(tenant.id, (tx) =>
           Promise.all([

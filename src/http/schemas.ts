@@ -1,5 +1,6 @@
 // The shapes on the wire: one TypeBox schema is the check, the type and the OpenAPI document at once.
 import { type Static, Type } from "@sinclair/typebox";
+import { t } from "elysia";
 import type { Conversation } from "../conversations.ts";
 import { errors } from "../errors.ts";
 import { type Part, type Turn, usageOf } from "../turns.ts";
@@ -92,8 +93,10 @@ export const Rename = Type.Object(
   closed,
 );
 
+export const pageLimit = 50;
+
 export const Page = Type.Object({
-  limit: Type.Integer({ minimum: 1, maximum: 100, default: 50 }),
+  limit: t.Optional(t.Integer({ minimum: 1, maximum: 100, default: pageLimit })), // `t` reads it from text
   before: Type.Optional(Type.String({ maxLength: 200 })),
 });
 
