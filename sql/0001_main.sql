@@ -38,6 +38,7 @@ create table turns (
   tenant_id text not null,
   id uuid not null,
   conversation_id uuid not null,
+  user_id text not null,
   status text not null check (status in ('queued', 'running', 'done', 'stopped', 'failed', 'interrupted')),
   message text not null,
   -- [{"type": "reasoning" | "text", "text": "…"}, …]: the answer as far as it was checkpointed, whole once settled

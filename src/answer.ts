@@ -43,6 +43,16 @@ export class Answer {
     return () => this.#readers.delete(wake);
   }
 
+  /** Waits for the ending, at most `timeoutMs`. */
+  async ended(timeoutMs: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const unsubscribe = this.subscribe(() => this.ending && resolve());
+    const timer = setTimeout(resolve, this.ending ? 0 : timeoutMs);
+    await promise;
+    clearTimeout(timer);
+    unsubscribe();
+  }
+
   /** The answer as it is stored: neighbours of one type joined. */
   parts(): Part[] {
     const parts: { type: Part["type"]; texts: string[] }[] = [];

@@ -1,6 +1,7 @@
 // The few lines that the person who starts cip reads: where it is, what it runs on, what to set next.
 import pkg from "../package.json" with { type: "json" };
 import type { Config, Tenant } from "./config.ts";
+import { databaseAt } from "./explain.ts";
 
 const namesShownMax = 5;
 
@@ -8,7 +9,7 @@ export function banner({ instance, tenants }: Config, port: number): string {
   const all = [...tenants.values()];
   const demo = all.filter((tenant) => tenant.model.demo);
   const lines = [
-    `cip ${pkg.version} listens on http://localhost:${port}`,
+    `cip ${pkg.version} listens on http://${hostOf(instance.host)}:${port}`,
     `  database  ${instance.databaseUrl === undefined ? `embedded, in ${instance.dataDir}` : databaseOf(instance.databaseUrl)}`,
     `  model     ${modelsOf(all)}`,
     `  sites     ${sitesOf(all)}`,
@@ -27,9 +28,14 @@ export function banner({ instance, tenants }: Config, port: number): string {
   return `${lines.join("\n")}\n`;
 }
 
+function hostOf(address: string): string {
+  if (address === "0.0.0.0" || address === "::") return "localhost";
+  return address.includes(":") ? `[${address}]` : address;
+}
+
 function databaseOf(url: string): string {
-  const { hostname, port, pathname } = new URL(url);
-  return `PostgreSQL, ${pathname.slice(1)} at ${hostname}:${port || 5432}`;
+  const { name, host } = databaseAt(url);
+  return `PostgreSQL, ${name} at ${host}`;
 }
 
 function modelsOf(tenants: Tenant[]): string {

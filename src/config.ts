@@ -3,7 +3,9 @@
 import { resolve } from "node:path";
 import { defaults, type Values } from "./settings.ts";
 import { type Problem, type Report, readEnvFile, readEnvironment } from "./sources.ts";
-import { readTenants } from "./tenants.ts";
+import { readTenants, type Tenant } from "./tenants.ts";
+
+export type { Endpoint, Model, Tenant } from "./tenants.ts";
 
 export type Instance = Readonly<{
   port: number;
@@ -14,40 +16,9 @@ export type Instance = Readonly<{
   tenantsDir: string;
   secretKey: string | undefined;
   logLevel: string;
+  leaseMs: number;
+  leaseRenewMs: number;
   drainMs: number;
-}>;
-
-/** `apiKey` is empty when the endpoint needs none. */
-export type Endpoint = Readonly<{ baseUrl: string; apiKey: string; name: string }>;
-
-export type Model = Endpoint &
-  Readonly<{
-    temperature: number | undefined;
-    maxTokens: number;
-    thinking: "on" | "off" | undefined;
-    /** Merged into each request as RFC 7396 says. */
-    extraBody: Record<string, unknown>;
-    connectTimeoutMs: number;
-    firstTimeoutMs: number;
-    idleTimeoutMs: number;
-    totalTimeoutMs: number;
-    fallback: Endpoint | undefined;
-    /** No endpoint was named, so the built-in demo model answers. */
-    demo: boolean;
-  }>;
-
-export type Tenant = Readonly<{
-  id: string;
-  name: string;
-  /** The system prompt, its placeholders unfilled. */
-  prompt: string;
-  model: Model;
-  historyTokensMax: number;
-  messageCharsMax: number;
-  /** CSP host-sources; none means this server only, `*` anyone. */
-  allowedOrigins: readonly string[];
-  visitorTokenTtlMs: number;
-  ui: Readonly<{ title: string; language: string | undefined; greeting: string | undefined }>;
 }>;
 
 export type Config = Readonly<{ instance: Instance; tenants: ReadonlyMap<string, Tenant> }>;
@@ -74,9 +45,24 @@ export function load(cwd: string, environment: Record<string, string | undefined
   const values: Values = { ...defaults, ...fromFile.values, ...fromEnvironment.values };
   const base = { cwd, values, sources: [fromEnvironment, fromFile], report };
   const tenants = readTenants(base);
+  if (values.LEASE_RENEW_MS * 2 > values.LEASE_MS)
+    report(".env", "LEASE_RENEW_MS", "must be at most half of LEASE_MS");
 
   if (problems.size > 0) throw new ConfigError([...problems.values()]);
   return { instance: toInstance(cwd, values), tenants };
+}
+
+/** The instance's part alone, whatever may be wrong with the tenants. Throws `ConfigError`. */
+export function loadInstance(
+  cwd: string,
+  environment: Record<string, string | undefined> = process.env,
+): Instance {
+  const problems: Problem[] = [];
+  const report: Report = (file, name, remedy) => problems.push({ file, name, remedy });
+  const fromEnvironment = readEnvironment(cwd, environment, report);
+  const fromFile = readEnvFile(cwd, ".env", "instance", report);
+  if (problems.length > 0) throw new ConfigError(problems);
+  return toInstance(cwd, { ...defaults, ...fromFile.values, ...fromEnvironment.values });
 }
 
 function toInstance(cwd: string, values: Values): Instance {
@@ -89,6 +75,8 @@ function toInstance(cwd: string, values: Values): Instance {
     tenantsDir: resolve(cwd, values.TENANTS_DIR),
     secretKey: values.SECRET_KEY,
     logLevel: values.LOG_LEVEL,
+    leaseMs: values.LEASE_MS,
+    leaseRenewMs: values.LEASE_RENEW_MS,
     drainMs: values.DRAIN_MS,
   };
 }

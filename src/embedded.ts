@@ -1,6 +1,5 @@
-// PostgreSQL inside this process (PGlite), for an installation without a database server. One process a directory.
-import { Database as Lock } from "bun:sqlite";
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+// PostgreSQL inside this process (PGlite), for an installation without a database server.
+import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { Duplex } from "node:stream";
 import { PGlite } from "@electric-sql/pglite";
@@ -8,53 +7,17 @@ import initdbWasm from "../node_modules/@electric-sql/pglite/dist/initdb.wasm" w
 import fsBundle from "../node_modules/@electric-sql/pglite/dist/pglite.data" with { type: "file" };
 import pgliteWasm from "../node_modules/@electric-sql/pglite/dist/pglite.wasm" with { type: "file" };
 import { asset } from "./assets.ts";
+import { DataDirError } from "./datadir.ts";
 
 export type Embedded = { socket: () => Duplex; close(): Promise<void> };
 
-/** The directory cannot be used; the message says why in words for the person who starts cip. */
-export class EmbeddedError extends Error {
-  override readonly name = "EmbeddedError";
-}
-
-/** Opens the database under `dataDir`, making it on the first start. Throws EmbeddedError. */
+/** Opens the database under `dataDir`, which must be locked, making it on the first start. Throws DataDirError. */
 export async function openEmbedded(dataDir: string): Promise<Embedded> {
-  const unlock = lock(dataDir);
   try {
     const pglite = await openDirectory(dataDir);
-    return {
-      socket: () => connect(pglite),
-      async close() {
-        await pglite.close();
-        unlock();
-      },
-    };
+    return { socket: () => connect(pglite), close: () => pglite.close() };
   } catch (error) {
-    unlock();
-    throw new EmbeddedError(`The embedded database in ${dataDir} could not be opened`, { cause: error });
-  }
-}
-
-/**
- * PGlite has no lock of its own, and two processes on one directory destroy it. An open SQLite transaction is a lock
- * of the operating system: it ends with the process however that dies, and needs no cleaning up.
- */
-function lock(dataDir: string): () => void {
-  const pidFile = join(dataDir, "pid");
-  try {
-    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-    const file = new Lock(join(dataDir, "lock"));
-    file.run("pragma journal_mode = memory");
-    file.run("begin exclusive");
-    writeFileSync(pidFile, String(process.pid));
-    return () => file.close();
-  } catch (error) {
-    if ((error as { code?: string }).code === "SQLITE_BUSY") {
-      const holder = existsSync(pidFile) ? ` (process ${readFileSync(pidFile, "utf8")})` : "";
-      throw new EmbeddedError(
-        `Another cip${holder} is using ${dataDir}. Stop it, or give this one its own DATA_DIR.`,
-      );
-    }
-    throw new EmbeddedError(`DATA_DIR ${dataDir} cannot be written to: ${(error as Error).message}`);
+    throw new DataDirError(`The embedded database in ${dataDir} could not be opened`, { cause: error });
   }
 }
 
@@ -75,7 +38,7 @@ async function openDirectory(dataDir: string): Promise<PGlite> {
 async function makeDirectory(directory: string, modules: Awaited<ReturnType<typeof wasm>>): Promise<void> {
   const prepared = Bun.file(asset("dist/postgres.tar.gz"));
   if (await prepared.exists()) {
-    mkdirSync(directory, { mode: 0o700 });
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
     await new Bun.Archive(await prepared.bytes()).extract(directory);
   } else {
     const pglite = await PGlite.create({ dataDir: directory, ...modules });

@@ -1,6 +1,7 @@
 // What went wrong at the start, in words that a person can act on, and without a secret in them.
 import { ConfigError } from "./config.ts";
-import { EmbeddedError } from "./embedded.ts";
+import { DataDirError } from "./datadir.ts";
+import { firstHostOnly } from "./values.ts";
 
 /** The database could not be made ready; `cause` is why. `url` is undefined for the embedded one. */
 export class DatabaseStartError extends Error {
@@ -16,7 +17,7 @@ export class DatabaseStartError extends Error {
 
 export function explain(error: unknown): string {
   if (error instanceof ConfigError) return error.message;
-  if (error instanceof EmbeddedError) return withCause(error.message, error.cause);
+  if (error instanceof DataDirError) return withCause(error.message, error.cause);
   if (error instanceof DatabaseStartError) return explainDatabase(error);
   if (codeOf(error) === "EADDRINUSE") return "The port is in use. Stop what uses it, or set another PORT.";
   if (codeOf(error) === "EACCES")
@@ -26,23 +27,30 @@ export function explain(error: unknown): string {
 
 function explainDatabase({ url, cause }: DatabaseStartError): string {
   if (url === undefined) return withCause("The embedded database could not be made ready", cause);
-  const { hostname, port, pathname, username } = new URL(url);
-  const where = `The database ${pathname.slice(1)} at ${hostname}:${port || 5432}`;
+  const { name, user, host } = databaseAt(url);
+  const where = `The database ${name} at ${host}`;
   const error = rootOf(cause);
   const code = codeOf(error);
   if (code === "28P01" || code === "28000")
-    return `${where} does not accept the user ${username} with that password. Check DATABASE_URL.`;
+    return `${where} does not accept the user ${user} with that password. Check DATABASE_URL.`;
   if (code === "3D000") return `${where} does not exist. Create it, or check DATABASE_URL.`;
   if (code === "42501") {
     return [
-      `${where} does not let ${username} do what cip needs: ${messageOf(error)}. As a superuser, run:`,
-      `  alter role "${username}" createrole;`,
-      `  grant create, connect on database "${pathname.slice(1)}" to "${username}";`,
-      `  grant create, usage on schema public to "${username}";`,
+      `${where} does not let ${user} do what cip needs: ${messageOf(error)}. As a superuser, run:`,
+      `  alter role "${user}" createrole;`,
+      `  grant create, connect on database "${name}" to "${user}";`,
+      `  grant create, usage on schema public to "${user}";`,
       "  grant cip_app to the same role, if cip_app exists already.",
     ].join("\n");
   }
   return `${where} cannot be reached or used: ${messageOf(error)}. Check DATABASE_URL and that the database runs.`;
+}
+
+/** What may be shown of a database's address: no password, and of several hosts the first. */
+export function databaseAt(url: string): { name: string; user: string; host: string } {
+  const { hostname, port, pathname, username } = new URL(firstHostOnly(url));
+  const user = decodeURIComponent(username);
+  return { name: decodeURIComponent(pathname.slice(1)) || user, user, host: `${hostname}:${port || 5432}` };
 }
 
 function withCause(message: string, cause: unknown): string {

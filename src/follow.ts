@@ -49,6 +49,9 @@ export async function* follow(
   }
 }
 
+/** What one chunk holds at most, so that a reader that does not read has little waiting for it. */
+const deltaCharsMax = 16 * 1024;
+
 /** A reader's place in an answer: what it has (`offset`), and which part its stream has open. */
 class Place {
   #next = 0; // the first segment that is not read whole
@@ -65,7 +68,7 @@ class Place {
     return this.#next === this.answer.segments.length;
   }
 
-  /** All that is there from this place on: neighbours of one type as one chunk. */
+  /** All that is there from this place on: neighbours of one type as one chunk, as far as that may hold them. */
   *advance(): Generator<Frame> {
     let delta = "";
     for (let segment = this.#segment; segment; segment = this.#segment) {
@@ -76,15 +79,19 @@ class Place {
         this.#type = segment.type;
         this.#part++;
       }
-      if (segment.offset > this.offset) {
+      while (segment.offset > this.offset) {
         if (!this.#open) {
           this.#open = true;
           yield this.#frame({ type: `${segment.type}-start`, id: String(this.#part) });
         }
         const start = segment.offset - segment.text.length;
         const from = wholeCharacter(segment.text, Math.max(0, this.offset - start));
-        delta += segment.text.slice(from);
-        this.offset = segment.offset;
+        const to = wholeCharacter(segment.text, from + deltaCharsMax - delta.length);
+        delta += segment.text.slice(from, to);
+        this.offset = Math.min(start + to, segment.offset);
+        if (delta.length < deltaCharsMax - 1) continue; // the next character may be a pair
+        yield this.#say(delta);
+        delta = "";
       }
       this.#next++;
     }

@@ -4,7 +4,7 @@ import type { Database } from "./db.ts";
 import { log } from "./log.ts";
 import * as turns from "./turns.ts";
 
-const pollMs = 500;
+const pollMs = 300; // with the checkpoints every 500 ms a reader is less than a second behind
 
 /** An Answer that grows as the row does. The watching ends with the turn, or when `signal` is aborted. */
 export function observe(

@@ -1,6 +1,5 @@
 // What the model is told: the tenant's prompt, as much of the conversation as fits, and the newest message.
 import type { Tenant } from "./config.ts";
-import { CipError } from "./errors.ts";
 import type { Message } from "./llm.ts";
 
 /**
@@ -9,12 +8,9 @@ import type { Message } from "./llm.ts";
  */
 const bytesPerToken = 3;
 
-/** How many bytes of history fit beside `message`. Throws message_too_long where not even the message fits. */
+/** How many bytes of history fit beside `message`; negative where not even the message fits. */
 export function historyBytesMax(tenant: Tenant, message: string): number {
-  const left = tenant.historyTokensMax * bytesPerToken - Buffer.byteLength(message);
-  if (left < 0)
-    throw new CipError("message_too_long", { detail: "The message is longer than the model may be sent." });
-  return left;
+  return tenant.historyTokensMax * bytesPerToken - Buffer.byteLength(message);
 }
 
 /** The messages for the model, oldest first; `language` is what the visitor's page or browser asks for. */

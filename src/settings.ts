@@ -32,6 +32,7 @@ const instance = group("Instance", "instance");
 const model = group("Model", "tenant");
 const prompt = group("Prompt", "tenant");
 const embedding = group("Identity and embedding", "tenant");
+const limits = group("Limits", "tenant");
 const page = group("Page", "tenant");
 
 const path = line(4096);
@@ -49,6 +50,12 @@ export const settings = {
     oneOf("fatal", "error", "warn", "info", "debug", "trace", "silent"),
     "info",
     "fatal, error, warn, info, debug, trace or silent",
+  ),
+  LEASE_MS: instance(integer(1_000, 3_600_000), "45000", "Time after which a silent process counts as dead"),
+  LEASE_RENEW_MS: instance(
+    integer(100, 3_600_000),
+    "10000",
+    "Time between two signs of life of a running answer",
   ),
   DRAIN_MS: instance(integer(0, 3_600_000), "25000", "Time that running answers get at shutdown"),
 
@@ -75,6 +82,13 @@ export const settings = {
 
   ALLOWED_ORIGINS: embedding(origins, undefined, "Sites that embed the chat, or *; unset: this server"),
   VISITOR_TOKEN_TTL: embedding(duration, "90d", "How long a visitor is known, in s, m, h or d"),
+
+  CONCURRENT_RUNS_MAX: limits(
+    integer(1, 100_000),
+    undefined,
+    "Answers written at once at most; unset: no bound",
+  ),
+  QUEUE_WAIT_MS: limits(integer(0, 600_000), "10000", "Wait for room among them at most"),
 
   UI_TITLE: page(line(100), undefined, "Title of the chat; unset: TENANT_NAME"),
   UI_LANGUAGE: page(language, undefined, "Language as in en or pt-BR; unset: the browser's"),

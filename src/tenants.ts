@@ -2,10 +2,45 @@
 import { existsSync, readdirSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { asset } from "./assets.ts";
-import type { Endpoint, Model, Tenant } from "./config.ts";
 import { defaults, type Name, type Values } from "./settings.ts";
 import { type Report, readEnvFile, readRequired, type Source } from "./sources.ts";
 import { Wrong } from "./values.ts";
+
+/** `apiKey` is empty when the endpoint needs none. */
+export type Endpoint = Readonly<{ baseUrl: string; apiKey: string; name: string }>;
+
+export type Model = Endpoint &
+  Readonly<{
+    temperature: number | undefined;
+    maxTokens: number;
+    thinking: "on" | "off" | undefined;
+    /** Merged into each request as RFC 7396 says. */
+    extraBody: Record<string, unknown>;
+    connectTimeoutMs: number;
+    firstTimeoutMs: number;
+    idleTimeoutMs: number;
+    totalTimeoutMs: number;
+    fallback: Endpoint | undefined;
+    /** No endpoint was named, so the built-in demo model answers. */
+    demo: boolean;
+  }>;
+
+export type Tenant = Readonly<{
+  id: string;
+  name: string;
+  /** The system prompt, its placeholders unfilled. */
+  prompt: string;
+  model: Model;
+  historyTokensMax: number;
+  messageCharsMax: number;
+  /** CSP host-sources; none means this server only, `*` anyone. */
+  allowedOrigins: readonly string[];
+  visitorTokenTtlMs: number;
+  /** Undefined: as many as there are. */
+  concurrentRunsMax: number | undefined;
+  queueWaitMs: number;
+  ui: Readonly<{ title: string; language: string | undefined; greeting: string | undefined }>;
+}>;
 
 /** What every tenant starts from: the values of the instance, and who gave them, the strongest first. */
 export type Base = { cwd: string; values: Values; sources: readonly Source[]; report: Report };
@@ -77,6 +112,8 @@ function toTenant(id: string, values: Values, model: Model, prompt: string): Ten
     prompt,
     model,
     historyTokensMax: values.HISTORY_TOKENS_MAX,
+    concurrentRunsMax: values.CONCURRENT_RUNS_MAX,
+    queueWaitMs: values.QUEUE_WAIT_MS,
     messageCharsMax: values.MESSAGE_CHARS_MAX,
     allowedOrigins: values.ALLOWED_ORIGINS ?? [],
     visitorTokenTtlMs: values.VISITOR_TOKEN_TTL,

@@ -70,11 +70,22 @@ export function apiUrl(text: string): string | Wrong {
 }
 
 export function postgresUrl(text: string): string | Wrong {
-  // The driver takes several hosts with commas between them, which the URL standard does not know.
-  const firstHostOnly = text.replace(/,[^/?@]*(?=[/?]|$)/, "");
-  return /^postgres(ql)?:\/\//.test(text) && URL.canParse(firstHostOnly)
+  return /^postgres(ql)?:\/\//.test(text) && URL.canParse(firstHostOnly(text)) && decodes(text)
     ? text
     : new Wrong("must be postgres://user:password@host:5432/database, special characters percent-encoded");
+}
+
+/** The driver takes several hosts with commas between them, which the URL standard does not know. */
+export function firstHostOnly(databaseUrl: string): string {
+  return databaseUrl.replace(/,[^/?@]*(?=[/?]|$)/, "");
+}
+
+function decodes(text: string): boolean {
+  try {
+    return decodeURIComponent(text) !== "";
+  } catch {
+    return false;
+  }
 }
 
 export function jsonObject(text: string): Record<string, unknown> | Wrong {

@@ -3,21 +3,29 @@ import { openapi } from "@elysiajs/openapi";
 import { type AnyElysia, Elysia } from "elysia";
 import pkg from "../../package.json" with { type: "json" };
 import { CipError } from "../errors.ts";
+import { bodyBytesMax } from "./body.ts";
 import { conversationRoutes } from "./conversations.ts";
 import { health } from "./health.ts";
 import { pages } from "./pages.ts";
 import { expected, problem } from "./problem.ts";
 import type { Services } from "./services.ts";
+import { sockets } from "./socket.ts";
+import { stalledSeconds } from "./sse.ts";
 import { turns } from "./turns.ts";
 import { visitors } from "./visitors.ts";
 
-export async function createApp(services: Services): Promise<AnyElysia> {
+/** `forVisitors`: false where an instance only runs waiting turns, and is asked for nothing but its health. */
+export async function createApp(services: Services, forVisitors: boolean): Promise<AnyElysia> {
   const app: AnyElysia = new Elysia({
     normalize: false, // an unknown field is refused, not dropped
     handler: { standardHostname: false }, // or a host's name of three letters would count as part of the path
-    // readJson() has the bound and answers as every refusal does; Bun's own would be a bare 413. A body that no
-    // route reads is thrown away as it comes.
-    serve: { maxRequestBodySize: Number.MAX_SAFE_INTEGER },
+    websocket: { maxPayloadLength: bodyBytesMax },
+    serve: {
+      // readJson() has the bound and answers as every refusal does; Bun's own would be a bare 413. A body that no
+      // route reads is thrown away as it comes.
+      maxRequestBodySize: Number.MAX_SAFE_INTEGER,
+      idleTimeout: stalledSeconds,
+    },
   })
     .onRequest(({ set }) => {
       set.headers["x-request-id"] = Bun.randomUUIDv7();
@@ -46,12 +54,14 @@ export async function createApp(services: Services): Promise<AnyElysia> {
         },
       }),
     )
-    .use(health(services))
+    .use(health(services));
+  if (!forVisitors) return app;
+  return app
     .use(visitors(services))
     .use(turns(services))
+    .use(sockets(services))
     .use(conversationRoutes(services))
     .use(await pages(services));
-  return app;
 }
 
 /** No route took the request: is it the address that is unknown, or only the method? */
@@ -69,5 +79,7 @@ function unrouted(routes: readonly { method: string; path: string }[], request: 
     .map((route) => route.method);
   if (methods.length === 0 || pathname === "/")
     return new CipError("not_found", { detail: "There is nothing at this address." });
+  if (methods.includes("WS"))
+    return new CipError("bad_request", { detail: "This address takes WebSocket connections only." });
   return new CipError("method_not_allowed", { allow: [...new Set(methods)].join(", ") });
 }

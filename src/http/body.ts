@@ -3,7 +3,7 @@ import { CipError } from "../errors.ts";
 
 type BodyParser = "json" | ((context: { request: Request }) => Promise<unknown>);
 
-const bodyBytesMax = 64 * 1024;
+export const bodyBytesMax = 64 * 1024;
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 
 /**
@@ -17,11 +17,14 @@ async function readJson(request: Request): Promise<unknown> {
   const type = request.headers.get("content-type") ?? "";
   if (!/^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i.test(type))
     throw new CipError("unsupported_media_type");
-  const bytes = await readBytes(request);
+  return parsed(await readBytes(request));
+}
+
+/** The value of a JSON text, with strings that the database can store. Throws invalid_json. */
+export function parsed(json: string | Uint8Array): unknown {
   try {
-    return JSON.parse(utf8.decode(bytes), (_key, value) =>
-      typeof value === "string" ? storable(value) : value,
-    );
+    const text = typeof json === "string" ? json : utf8.decode(json);
+    return JSON.parse(text, (_key, value) => (typeof value === "string" ? storable(value) : value));
   } catch {
     throw new CipError("invalid_json");
   }
@@ -44,6 +47,6 @@ async function readBytes(request: Request): Promise<Uint8Array> {
 }
 
 /** PostgreSQL stores neither NUL nor half a surrogate pair: both become U+FFFD. */
-export function storable(text: string): string {
+function storable(text: string): string {
   return text.toWellFormed().replaceAll("\0", "\ufffd");
 }

@@ -5,28 +5,23 @@ import { log } from "../log.ts";
 
 export function problem(error: CipError, requestId: string): Response {
   const { code, details } = error;
-  const [status, title] = errors[code];
-  const { retryAfterSeconds, allow, ...shown } = details;
+  const [status] = errors[code];
   const headers = new Headers({
     "content-type": "application/problem+json",
     "cache-control": "no-store",
     "x-request-id": requestId,
   });
-  if (retryAfterSeconds !== undefined) headers.set("retry-after", String(retryAfterSeconds));
-  if (allow !== undefined) headers.set("allow", allow);
+  if (details.retryAfterSeconds !== undefined) headers.set("retry-after", String(details.retryAfterSeconds));
+  if (details.allow !== undefined) headers.set("allow", details.allow);
   if (status === 401) headers.set("www-authenticate", 'Bearer realm="cip"');
-  return new Response(
-    JSON.stringify({
-      type: "about:blank",
-      title,
-      status,
-      detail: title,
-      code,
-      request_id: requestId,
-      ...shown,
-    }),
-    { status, headers },
-  );
+  return new Response(JSON.stringify(document(error, requestId)), { status, headers });
+}
+
+/** The problem document itself. */
+export function document({ code, details }: CipError, requestId: string) {
+  const [status, title] = errors[code];
+  const { retryAfterSeconds: _seconds, allow: _allow, ...shown } = details;
+  return { type: "about:blank", title, status, detail: title, code, request_id: requestId, ...shown };
 }
 
 /** What a client may know of `thrown`; what it may not goes to the log under the request's id. */

@@ -20,11 +20,25 @@ export const VisitorToken = Type.Object(
 
 export const NewTurn = Type.Object(
   {
-    message: Type.String({ description: "At most MESSAGE_CHARS_MAX UTF-16 code units, not blank." }),
+    message: Type.Optional(
+      Type.String({
+        description:
+          "At most MESSAGE_CHARS_MAX UTF-16 code units, not blank. May be left out with `replaces`.",
+      }),
+    ),
     conversation_id: Type.Optional(
       Type.String({
         description: "A UUID. The conversation is made where it is not there; left out, a new one is made.",
       }),
+    ),
+    replaces: Type.Optional(
+      Type.String({
+        description:
+          "A turn to answer anew, with the same or another message. It and what came after it leave the conversation.",
+      }),
+    ),
+    queue: Type.Optional(
+      Type.Boolean({ description: "Wait for the conversation's running turn instead of being refused." }),
     ),
   },
   closed,
@@ -55,6 +69,8 @@ export const TurnBody = Type.Object(
     ),
     usage: nullable(Type.Object({ input_tokens: Type.Integer(), output_tokens: Type.Integer() }, closed)),
     error: nullable(ErrorInTurn),
+    versions: Type.Array(uuid(), { description: "The turns that this one replaced, oldest first." }),
+    superseded_by: nullable(uuid()),
     created_at: time(),
     finished_at: nullable(time()),
   },
@@ -122,6 +138,8 @@ export function turnBody(turn: Turn): Static<typeof TurnBody> {
     parts: turn.parts,
     finish_reason: turn.finish_reason,
     usage: usageOf(turn),
+    versions: turn.versions,
+    superseded_by: turn.superseded_by,
     error: failed && { code: failed, message: errors[failed][1] },
     created_at: turn.created_at.toISOString(),
     finished_at: turn.finished_at?.toISOString() ?? null,

@@ -1,15 +1,16 @@
 // What the routes work with, and how a route learns which tenant and visitor it serves.
 import { Elysia } from "elysia";
+import type { Chat, Visitor } from "../chat.ts";
 import type { Config, Tenant } from "../config.ts";
 import type { Database } from "../db.ts";
 import { CipError } from "../errors.ts";
 import { verify } from "../identity.ts";
 import type { Keys } from "../keys.ts";
-import type { Runs, Visitor } from "../runs.ts";
+import type { Runs } from "../runs.ts";
 
 export const sitePrefix = "/v1/:tenant";
 
-export type Services = { config: Config; db: Database; keys: Keys; runs: Runs };
+export type Services = { config: Config; db: Database; keys: Keys; runs: Runs; chat: Chat };
 
 /** Throws not_found. */
 export function tenantOf({ config }: Services, id: string): Tenant {

@@ -2,6 +2,11 @@
 import type { Frame } from "../chunks.ts";
 
 const heartbeatMs = 10_000;
+/**
+ * The server's own limit on a connection on which nothing moves. Heartbeats keep a silent one open; one whose reader
+ * does not take what is there is closed by it. An error of the stream would not close it: Bun keeps such a socket.
+ */
+export const stalledSeconds = 20;
 const encoder = new TextEncoder();
 const heartbeat = encoder.encode(":\n\n");
 const done = encoder.encode("data: [DONE]\n\n");
@@ -13,23 +18,28 @@ const headers = {
   "x-vercel-ai-ui-message-stream": "v1",
 };
 
-/** Streams the frames, one a pull, so that a slow reader slows nobody else. `gone` is aborted when the reader leaves. */
+/**
+ * Streams the frames, one a pull, so that a slow reader slows nobody else and nothing is held for it but its place.
+ * `gone` is aborted when the reader leaves, and ends the heartbeat if it is aborted by others.
+ */
 export function sse(
   frames: AsyncGenerator<Frame, void, void>,
   gone: AbortController,
   extra: Record<string, string> = {},
 ): Response {
   let timer: Timer;
+  gone.signal.addEventListener("abort", () => clearInterval(timer));
   const stream = new ReadableStream<Uint8Array>(
     {
       start(controller) {
+        if (gone.signal.aborted) return;
         timer = setInterval(() => controller.enqueue(heartbeat), heartbeatMs);
       },
       async pull(controller) {
         const next = await frames.next();
+        if (gone.signal.aborted) return;
         if (next.done) {
           clearInterval(timer);
-          if (gone.signal.aborted) return;
           controller.enqueue(done);
           controller.close();
           return;
@@ -37,10 +47,7 @@ export function sse(
         timer.refresh();
         controller.enqueue(encode(next.value));
       },
-      cancel() {
-        clearInterval(timer);
-        gone.abort();
-      },
+      cancel: () => gone.abort(),
     },
     { highWaterMark: 0 },
   );

@@ -1,15 +1,16 @@
 // The routes of a turn: open one, look at it, follow it, stop it. What is delivered is always follow()'s.
-import { type Static, Type } from "@sinclair/typebox";
+import { Type } from "@sinclair/typebox";
 import { Elysia } from "elysia";
+import type { Opened, Visitor } from "../chat.ts";
 import { CipError, errors } from "../errors.ts";
 import { follow } from "../follow.ts";
-import type { Opened, Visitor } from "../runs.ts";
 import type { Turn } from "../turns.ts";
 import { jsonBody } from "./body.ts";
 import { bodyProblems, forVisitor } from "./documented.ts";
+import { questionOf } from "./question.ts";
 import { NewTurn, OneTurn, turnBody } from "./schemas.ts";
 import { identified, type Services, sitePrefix, uuidOf } from "./services.ts";
-import { sse } from "./sse.ts";
+import { sse, stalledSeconds } from "./sse.ts";
 
 const eventStream = {
   "text/event-stream": Type.String({ description: "AI SDK UI message stream, protocol v1" }),
@@ -17,12 +18,15 @@ const eventStream = {
 const json = { "application/json": OneTurn };
 
 export const turns = (services: Services) => {
-  const { runs } = services;
+  const { chat } = services;
 
   /** Waits for the end, whatever it is. A reader that leaves ends the waiting, not the turn. */
   async function whole(visitor: Visitor, opened: Opened, gone: AbortSignal) {
     for await (const _frame of follow(opened, opened.answer, 0, gone));
-    const turn = await runs.snapshot(visitor, opened.id);
+    const turn = await chat.snapshot(visitor, opened.id);
+    // The turn was taken from this process before it had said anything: it is answered by another one now.
+    if (turn.finished_at === null && !gone.aborted)
+      return whole(visitor, await chat.find(visitor, opened.id, gone), gone);
     if (turn.status === "failed" || turn.status === "interrupted") throw failure(turn);
     return { turn: turnBody(turn) };
   }
@@ -32,20 +36,26 @@ export const turns = (services: Services) => {
     .post(
       "/turns",
       async ({ visitor, body, headers, request, server, set }) => {
-        const wanted = deliveryOf(headers);
-        const opened = await runs.open(visitor, questionOf(visitor, body, headers["accept-language"]));
-        const location = `/v1/${visitor.tenant.id}/turns/${opened.id}`;
-        if (wanted === "async") {
-          set.status = 202;
-          Object.assign(set.headers, { location, "preference-applied": "respond-async" });
-          return { turn: turnBody(await runs.snapshot(visitor, opened.id)) };
-        }
-        if (wanted === "json") {
-          server?.timeout(request, 0); // the model's deadlines bound the wait, not the connection's
-          return whole(visitor, opened, request.signal);
-        }
+        const delivery = deliveryOf(headers);
+        const question = questionOf(visitor, body, {
+          detached: delivery === "async",
+          idempotencyKey: headers["idempotency-key"],
+          acceptLanguage: headers["accept-language"],
+        });
         const gone = new AbortController();
-        return sse(follow(opened, opened.answer, 0, gone.signal), gone, { location });
+        request.signal.addEventListener("abort", () => gone.abort());
+        server?.timeout(request, 0); // what bounds the wait is the queue's time and the model's deadlines
+        const opened = await chat.open(visitor, question, gone.signal);
+        const location = `/v1/${visitor.tenant.id}/turns/${opened.id}`;
+        if (delivery === "sse") {
+          server?.timeout(request, stalledSeconds);
+          return sse(follow(opened, opened.answer, 0, gone.signal), gone, { location });
+        }
+        if (delivery === "json") return whole(visitor, opened, gone.signal);
+        gone.abort(); // nobody follows
+        set.status = 202;
+        Object.assign(set.headers, { location, "preference-applied": "respond-async" });
+        return { turn: turnBody(await chat.snapshot(visitor, opened.id)) };
       },
       {
         ...jsonBody,
@@ -60,6 +70,9 @@ export const turns = (services: Services) => {
             ...bodyProblems,
             "message_empty",
             "turn_running",
+            "turn_replaced",
+            "idempotency_conflict",
+            "too_many_turns",
             "not_acceptable",
             "model_failed",
             "model_timeout",
@@ -69,15 +82,16 @@ export const turns = (services: Services) => {
     )
     .get(
       "/turns/:id",
-      async ({ visitor, params }) => ({ turn: turnBody(await runs.snapshot(visitor, uuidOf(params.id))) }),
+      async ({ visitor, params }) => ({ turn: turnBody(await chat.snapshot(visitor, uuidOf(params.id))) }),
       forVisitor("Look at a turn as it is now", { 200: ["The turn", json] }),
     )
     .get(
       "/turns/:id/stream",
-      async ({ visitor, params, query, headers }) => {
+      async ({ visitor, params, query, headers, request }) => {
         const after = offsetOf(headers["last-event-id"] ?? query.after ?? "0");
         const gone = new AbortController();
-        const opened = await runs.find(visitor, uuidOf(params.id), gone.signal);
+        request.signal.addEventListener("abort", () => gone.abort());
+        const opened = await chat.find(visitor, uuidOf(params.id), gone.signal);
         if (opened.answer.ending) {
           if (after > opened.answer.length)
             throw new CipError("invalid_cursor", { detail: "The cursor is past the end of the answer." });
@@ -96,7 +110,7 @@ export const turns = (services: Services) => {
     )
     .post(
       "/turns/:id/stop",
-      async ({ visitor, params }) => ({ turn: turnBody(await runs.stop(visitor, uuidOf(params.id))) }),
+      async ({ visitor, params }) => ({ turn: turnBody(await chat.stop(visitor, uuidOf(params.id))) }),
       {
         parse: "none",
         ...forVisitor("Stop an answer", { 200: ["The turn, with what had been said", json] }, [
@@ -117,21 +131,6 @@ function deliveryOf({
   if (/application\/(json|\*)/i.test(accept)) return "json";
   if (accept.includes("*/*")) return "sse";
   throw new CipError("not_acceptable");
-}
-
-function questionOf({ tenant }: Visitor, body: Static<typeof NewTurn>, acceptLanguage = "") {
-  const { message, conversation_id } = body;
-  if (message.trim() === "") throw new CipError("message_empty");
-  if (message.length > tenant.messageCharsMax) {
-    throw new CipError("message_too_long", {
-      detail: `The message may have at most ${tenant.messageCharsMax} characters.`,
-    });
-  }
-  return {
-    message,
-    conversationId: conversation_id === undefined ? undefined : uuidOf(conversation_id),
-    language: tenant.ui.language ?? /^[a-z]{2,3}(-[a-z0-9]{1,8})*/i.exec(acceptLanguage)?.[0],
-  };
 }
 
 /** Throws invalid_cursor. */

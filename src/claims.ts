@@ -1,0 +1,186 @@
+// Claims: which instance runs a turn, and the writes that only it may make. Every one names the claim's epoch.
+import type { SystemTx, TenantTx } from "./db.ts";
+import type { Ending, NewTurn, Part } from "./turns.ts";
+
+/** A turn that an instance runs. Whoever takes it over gets a higher epoch, and the old one can write no more. */
+export type Claim = { tenantId: string; turnId: string; epoch: number };
+
+/** Who claims: the installation that runs the turns, and for how long a claim holds unless it is renewed. */
+export type Lease = { instanceId: string; leaseMs: number };
+
+/** A turn of a process that died is run again only so often: it may be what the process died of. */
+const epochMax = 3;
+
+const lapse = (tx: TenantTx | SystemTx, { leaseMs }: Lease) =>
+  tx`now() + ${leaseMs} * interval '1 millisecond'`;
+
+/**
+ * Stores a new turn, running under `lease`, or waiting where `lease` is undefined. Undefined when there is another of
+ * its key, or another running one in its conversation.
+ */
+export async function store(
+  tx: TenantTx,
+  turn: NewTurn,
+  lease: Lease | undefined,
+): Promise<Claim | undefined> {
+  const [row] = await tx<{ epoch: number }[]>`
+    insert into turns (tenant_id, id, conversation_id, user_id, status, message, language, idempotency_key, request_hash,
+      versions, instance_id, lease_until)
+    values (${tx.tenantId}, ${turn.id}, ${turn.conversationId}, ${turn.userId}, ${lease ? "running" : "queued"},
+      ${turn.message}, ${turn.language ?? null}, ${turn.idempotency?.key ?? null}, ${turn.idempotency?.requestHash ?? null},
+      ${tx.json(turn.versions)}, ${lease?.instanceId ?? null}, ${lease ? lapse(tx, lease) : null})
+    on conflict do nothing
+    returning epoch`;
+  return row && { tenantId: tx.tenantId, turnId: turn.id, epoch: row.epoch };
+}
+
+/**
+ * Whether `runsMax` turns of the tenant run, on all instances together. Until this transaction ends nobody else of the
+ * tenant is told, so that what is added within it is counted; a tenant without a bound pays nothing for this.
+ */
+export async function isFull(tx: TenantTx, runsMax: number | undefined): Promise<boolean> {
+  if (runsMax === undefined) return false;
+  const [, [row]] = await Promise.all([
+    tx`select pg_advisory_xact_lock(hashtextextended(${`cip running ${tx.tenantId}`}, 0))`,
+    tx<{ count: number }[]>`
+      select count(*)::integer as count from turns where tenant_id = ${tx.tenantId} and status = 'running'`,
+  ]);
+  return (row?.count ?? 0) >= runsMax;
+}
+
+/** The tenants that have turns waiting, those with the fewest running ones first. */
+export async function tenantsWaiting(tx: SystemTx): Promise<string[]> {
+  const rows = await tx<{ tenant_id: string }[]>`
+    select w.tenant_id from (select tenant_id, min(created_at) as since from turns where status = 'queued' group by 1) w
+    order by (select count(*) from turns r where r.tenant_id = w.tenant_id and r.status = 'running'), w.since`;
+  return rows.map((row) => row.tenant_id);
+}
+
+export type Waiting = {
+  claim: Claim;
+  userId: string;
+  conversationId: string;
+  message: string;
+  language: string | undefined;
+};
+
+/** Claims the tenant's turn that waits the longest of those whose conversation is idle. */
+export async function claimOldest(tx: TenantTx, lease: Lease): Promise<Waiting | undefined> {
+  const [row] = await tx<
+    {
+      id: string;
+      epoch: number;
+      user_id: string;
+      conversation_id: string;
+      message: string;
+      language: string | null;
+    }[]
+  >`
+    update turns set status = 'running', epoch = epoch + 1, instance_id = ${lease.instanceId}, lease_until = ${lapse(tx, lease)}
+    where tenant_id = ${tx.tenantId} and id = (
+      select q.id from turns q
+      where q.tenant_id = ${tx.tenantId} and q.status = 'queued' and not exists (
+        select from turns o
+        where o.tenant_id = q.tenant_id and o.conversation_id = q.conversation_id
+          and (o.status = 'running' or o.status = 'queued' and (o.created_at, o.id) < (q.created_at, q.id))
+      )
+      order by q.created_at, q.id
+      limit 1
+      for update skip locked
+    )
+    returning id, epoch, user_id, conversation_id, message, language`;
+  if (!row) return undefined;
+  const { id, epoch, user_id, conversation_id, message, language } = row;
+  const claim = { tenantId: tx.tenantId, turnId: id, epoch };
+  return {
+    claim,
+    userId: user_id,
+    conversationId: conversation_id,
+    message,
+    language: language ?? undefined,
+  };
+}
+
+/** Writes the end of a run. False where the turn is no longer this run's: somebody else settled or deleted it. */
+export async function settle(tx: TenantTx, claim: Claim, parts: Part[], ending: Ending): Promise<boolean> {
+  const done = ending.status === "done" ? ending : undefined;
+  const rows = await tx`
+    update turns set
+      status = ${ending.status}, parts = ${tx.json(parts)}, finished_at = now(), lease_until = null,
+      finish_reason = ${done?.finishReason ?? null},
+      input_tokens = ${done?.usage?.input_tokens ?? null}, output_tokens = ${done?.usage?.output_tokens ?? null},
+      error_code = ${ending.status === "failed" ? ending.code : null}
+    where tenant_id = ${tx.tenantId} and id = ${claim.turnId} and status = 'running' and epoch = ${claim.epoch}
+    returning id`;
+  return rows.length === 1;
+}
+
+/** Ends a turn that waits, and asks whoever runs it to end one that runs. */
+export async function requestStop(tx: TenantTx, id: string): Promise<void> {
+  await tx`
+    update turns set
+      stop_requested = true,
+      status = case status when 'queued' then 'stopped' else status end,
+      finished_at = case status when 'queued' then now() else finished_at end
+    where tenant_id = ${tx.tenantId} and id = ${id} and status in ('queued', 'running')`;
+}
+
+/**
+ * Renews the claims and stores the text of those that come with `parts`; returns the turns that are still this
+ * instance's, each with whether somebody asked it to stop.
+ */
+export async function checkpoint(
+  tx: SystemTx,
+  claims: (Claim & { parts: Part[] | undefined })[],
+  lease: Lease,
+): Promise<{ id: string; stop_requested: boolean }[]> {
+  const rows = claims.map((c) => ({
+    tenant_id: c.tenantId,
+    id: c.turnId,
+    epoch: c.epoch,
+    parts: c.parts ?? null,
+  }));
+  return tx<{ id: string; stop_requested: boolean }[]>`
+    update turns t set parts = coalesce(c.parts, t.parts), lease_until = ${lapse(tx, lease)}
+    from jsonb_to_recordset(${tx.json(rows)}) as c (tenant_id text, id uuid, epoch integer, parts jsonb)
+    where t.tenant_id = c.tenant_id and t.id = c.id and t.epoch = c.epoch and t.status = 'running'
+    returning t.id, t.stop_requested`;
+}
+
+/** As `checkpoint`, for claims with nothing to write. */
+export async function look(
+  tx: SystemTx,
+  claims: Claim[],
+): Promise<{ id: string; stop_requested: boolean }[]> {
+  const rows = claims.map((c) => ({ tenant_id: c.tenantId, id: c.turnId, epoch: c.epoch }));
+  return tx<{ id: string; stop_requested: boolean }[]>`
+    select t.id, t.stop_requested
+    from turns t join jsonb_to_recordset(${tx.json(rows)}) as c (tenant_id text, id uuid, epoch integer)
+      on t.tenant_id = c.tenant_id and t.id = c.id and t.epoch = c.epoch
+    where t.status = 'running'`;
+}
+
+/** Whose running turns are dead: those whose lease ended, all of one installation's, or all there are. */
+export type Dead = "expired" | { instanceId: string } | "all";
+
+/**
+ * Takes dead turns from whoever ran them: those of which nothing had been said wait to be run again, the others are
+ * interrupted with the text they had. Returns how many of each.
+ */
+export async function sweep(tx: SystemTx, dead: Dead): Promise<{ requeued: number; interrupted: number }> {
+  const which =
+    dead === "all"
+      ? tx`true`
+      : dead === "expired"
+        ? tx`lease_until < now()`
+        : tx`instance_id = ${dead.instanceId}`;
+  const rows = await tx<{ status: string }[]>`
+    update turns set
+      status = case when parts = '[]' and epoch < ${epochMax} and not stop_requested then 'queued' else 'interrupted' end,
+      finished_at = case when parts = '[]' and epoch < ${epochMax} and not stop_requested then null else now() end,
+      epoch = epoch + 1, lease_until = null, instance_id = null
+    where status = 'running' and (${which})
+    returning status`;
+  const requeued = rows.filter((row) => row.status === "queued").length;
+  return { requeued, interrupted: rows.length - requeued };
+}

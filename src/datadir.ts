@@ -1,0 +1,40 @@
+// DATA_DIR: one process at a time holds it, and finds there who it was before.
+import { Database as Lock } from "bun:sqlite";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+
+/** The folder cannot be used; the message says why in words for the person who starts cip. */
+export class DataDirError extends Error {
+  override readonly name = "DataDirError";
+}
+
+/**
+ * Takes the folder for this process, making it where it is not there. An open SQLite transaction is a lock of the
+ * operating system: it ends with the process however that dies, and needs no cleaning up. Throws DataDirError.
+ */
+export function lock(dataDir: string): () => void {
+  const pidFile = join(dataDir, "pid");
+  try {
+    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+    const file = new Lock(join(dataDir, "lock"));
+    file.run("pragma journal_mode = memory");
+    file.run("begin exclusive");
+    writeFileSync(pidFile, String(process.pid));
+    return () => file.close();
+  } catch (error) {
+    if ((error as { code?: string }).code === "SQLITE_BUSY") {
+      const holder = existsSync(pidFile) ? ` (process ${readFileSync(pidFile, "utf8")})` : "";
+      throw new DataDirError(
+        `Another cip${holder} is using ${dataDir}. Stop it, or give this one its own DATA_DIR.`,
+      );
+    }
+    throw new DataDirError(`DATA_DIR ${dataDir} cannot be written to: ${(error as Error).message}`);
+  }
+}
+
+/** The id that the holder of the folder keeps from start to start: a UUID. */
+export function instanceId(dataDir: string): string {
+  const path = join(dataDir, "instance");
+  if (!existsSync(path)) writeFileSync(path, Bun.randomUUIDv7());
+  return readFileSync(path, "utf8");
+}

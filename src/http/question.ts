@@ -1,0 +1,42 @@
+// What a visitor asks, checked the same whichever transport it came by.
+import type { Static } from "@sinclair/typebox";
+import type { Question, Visitor } from "../chat.ts";
+import { CipError } from "../errors.ts";
+import type { NewTurn } from "./schemas.ts";
+import { uuidOf } from "./services.ts";
+
+export type Circumstances = {
+  detached: boolean;
+  idempotencyKey: string | undefined;
+  /** As the header has it (RFC 9110, 12.5.4). */
+  acceptLanguage: string | undefined;
+};
+
+/** Checks what the schema cannot. Throws invalid_body, message_empty, message_too_long, bad_request, not_found. */
+export function questionOf(
+  { tenant }: Visitor,
+  { message, conversation_id, replaces, queue = false }: Static<typeof NewTurn>,
+  { detached, idempotencyKey, acceptLanguage = "" }: Circumstances,
+): Question {
+  if (message === undefined && replaces === undefined)
+    throw new CipError("invalid_body", { detail: "message: Expected string" });
+  if (message?.trim() === "") throw new CipError("message_empty");
+  if (message !== undefined && message.length > tenant.messageCharsMax) {
+    const detail = `The message may have at most ${tenant.messageCharsMax} characters.`;
+    throw new CipError("message_too_long", { detail });
+  }
+  if (idempotencyKey !== undefined && !/^[\x21-\x7e]{1,255}$/.test(idempotencyKey)) {
+    throw new CipError("bad_request", {
+      detail: "The Idempotency-Key must be 1 to 255 visible ASCII characters.",
+    });
+  }
+  return {
+    message,
+    conversationId: conversation_id === undefined ? undefined : uuidOf(conversation_id),
+    replaces: replaces === undefined ? undefined : uuidOf(replaces),
+    queue,
+    detached,
+    idempotencyKey,
+    language: tenant.ui.language ?? /^[a-z]{2,3}(-[a-z0-9]{1,8})*/i.exec(acceptLanguage)?.[0],
+  };
+}

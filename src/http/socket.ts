@@ -1,0 +1,184 @@
+// GET /socket: many turns over one WebSocket, the same chunks as everywhere, each as {"turn_id", "offset", "chunk"}.
+import { type Static, Type } from "@sinclair/typebox";
+import { TypeCompiler } from "@sinclair/typebox/compiler";
+import { Elysia } from "elysia";
+import type { Chat, Opened, Visitor } from "../chat.ts";
+import type { Tenant } from "../config.ts";
+import { CipError } from "../errors.ts";
+import { follow } from "../follow.ts";
+import { verify } from "../identity.ts";
+import type { Keys } from "../keys.ts";
+import { parsed } from "./body.ts";
+import { document, expected } from "./problem.ts";
+import { questionOf } from "./question.ts";
+import { NewTurn } from "./schemas.ts";
+import { type Services, sitePrefix, tenantOf, uuidOf } from "./services.ts";
+import { stalledSeconds } from "./sse.ts";
+
+const closed = { additionalProperties: false };
+/** Comes back in the error that a frame caused, and with the first chunk of the turn that it opened or followed. */
+const ref = Type.Optional(Type.String({ maxLength: 100 }));
+const Frame = Type.Union([
+  Type.Object({ type: Type.Literal("auth"), token: Type.String(), ref }, closed),
+  Type.Object(
+    { type: Type.Literal("turn"), ...NewTurn.properties, idempotency_key: Type.Optional(Type.String()), ref },
+    closed,
+  ),
+  Type.Object(
+    {
+      type: Type.Literal("follow"),
+      turn_id: Type.String(),
+      after: Type.Optional(Type.Integer({ minimum: 0 })),
+      ref,
+    },
+    closed,
+  ),
+  Type.Object({ type: Type.Literal("stop"), turn_id: Type.String(), ref }, closed),
+]);
+type Frame = Static<typeof Frame>;
+const frame = TypeCompiler.Compile(Frame);
+
+const authMs = 5_000;
+/** What may wait in the socket of a reader that does not read. */
+const bufferedBytesMax = 256 * 1024;
+const unauthorized = 4401;
+
+export const sockets = (services: Services) => {
+  const connections = new Map<string, Connection>();
+  return new Elysia({ prefix: sitePrefix }).ws("/socket", {
+    detail: { hide: true }, // OpenAPI has no words for it
+    beforeHandle({ params }) {
+      tenantOf(services, params.tenant);
+    },
+    open(ws) {
+      const tenant = tenantOf(services, ws.data.params.tenant);
+      const acceptLanguage = ws.data.headers["accept-language"];
+      connections.set(ws.id, new Connection(services, tenant, acceptLanguage, ws.raw));
+    },
+    message(ws, message) {
+      return connections.get(ws.id)?.receive(message);
+    },
+    drain(ws) {
+      connections.get(ws.id)?.drained();
+    },
+    close(ws) {
+      connections.get(ws.id)?.leave();
+      connections.delete(ws.id);
+    },
+  });
+};
+
+type Raw = {
+  send(text: string): number;
+  close(code: number, reason: string): void;
+  terminate(): void;
+  getBufferedAmount?(): number; // Elysia's type does not know of it
+};
+
+class Connection {
+  /** Set with the first `auth`; what comes while its token is being checked waits for it. */
+  #visitor: Promise<Visitor | undefined> | undefined;
+  #gone = new AbortController();
+  #drained = Promise.withResolvers<void>();
+  #authTimer: Timer;
+  readonly #chat: Chat;
+  readonly #keys: Keys;
+
+  constructor(
+    { chat, keys }: Services,
+    readonly tenant: Tenant,
+    readonly acceptLanguage: string | undefined,
+    readonly raw: Raw,
+  ) {
+    this.#chat = chat;
+    this.#keys = keys;
+    this.#authTimer = setTimeout(() => this.#refuse(), authMs);
+  }
+
+  /** One frame of the client. What is wrong with it is said in a frame, and the connection goes on. */
+  async receive(message: unknown): Promise<void> {
+    let ref: unknown;
+    try {
+      const given = jsonOf(message);
+      ref = (given as { ref?: unknown } | null)?.ref;
+      if (!frame.Check(given))
+        throw new CipError("invalid_body", { detail: "The frame is none of those known here." });
+      if (given.type === "auth") this.#visitor = this.#authenticate(given.token);
+      const visitor = await this.#visitor;
+      if (!visitor) return this.#refuse();
+      if (given.type !== "auth") await this.#serve(visitor, given);
+    } catch (error) {
+      if (this.#gone.signal.aborted) return;
+      const requestId = Bun.randomUUIDv7();
+      const problem = document(expected(error, "", requestId), requestId);
+      this.raw.send(JSON.stringify({ error: problem, ref }));
+    }
+  }
+
+  drained(): void {
+    this.#drained.resolve();
+    this.#drained = Promise.withResolvers();
+  }
+
+  /** The reader has gone; its turns go on. */
+  leave(): void {
+    clearTimeout(this.#authTimer);
+    this.#gone.abort();
+    this.drained();
+  }
+
+  async #authenticate(token: string): Promise<Visitor | undefined> {
+    const userId = await verify(this.#keys, this.tenant.id, token);
+    clearTimeout(this.#authTimer);
+    return userId === undefined ? undefined : { tenant: this.tenant, userId };
+  }
+
+  #refuse(): void {
+    this.raw.close(unauthorized, "A valid token is needed");
+  }
+
+  async #serve(visitor: Visitor, given: Exclude<Frame, { type: "auth" }>): Promise<void> {
+    const { signal } = this.#gone;
+    if (given.type === "stop") {
+      await this.#chat.stop(visitor, uuidOf(given.turn_id));
+      return;
+    }
+    if (given.type === "follow") {
+      const after = given.after ?? 0;
+      const opened = await this.#chat.find(visitor, uuidOf(given.turn_id), signal);
+      if (opened.answer.ending && after > opened.answer.length) throw new CipError("invalid_cursor");
+      return this.#forward(opened, after, given.ref);
+    }
+    const { idempotency_key: idempotencyKey, ref, type: _type, ...body } = given;
+    const circumstances = { detached: false, idempotencyKey, acceptLanguage: this.acceptLanguage };
+    const opened = await this.#chat.open(visitor, questionOf(visitor, body, circumstances), signal);
+    return this.#forward(opened, 0, ref);
+  }
+
+  async #forward(opened: Opened, after: number, ref: string | undefined): Promise<void> {
+    let first = ref === undefined ? {} : { ref };
+    for await (const { offset, chunk } of follow(opened, opened.answer, after, this.#gone.signal)) {
+      // Each of its turns may find room only to see another one take it, so they look again until they have it.
+      while (this.#isFull && !this.#gone.signal.aborted) await this.#room();
+      this.raw.send(JSON.stringify({ turn_id: opened.id, offset, chunk, ...first }));
+      first = {};
+    }
+  }
+
+  get #isFull(): boolean {
+    return (this.raw.getBufferedAmount?.() ?? 0) > bufferedBytesMax;
+  }
+
+  /** Waits until the client has read; gives it up when that takes too long. */
+  async #room(): Promise<void> {
+    // A close would wait behind what is not read.
+    const stalled = setTimeout(() => this.raw.terminate(), stalledSeconds * 1000);
+    await this.#drained.promise;
+    clearTimeout(stalled);
+  }
+}
+
+/** Elysia has parsed what looks like JSON to it. Throws invalid_json. */
+function jsonOf(message: unknown): unknown {
+  return parsed(typeof message === "string" ? message : JSON.stringify(message));
+}
