@@ -10,12 +10,13 @@ const layers = [
   ["main"],
   ["serve"],
   ["banner", "explain", "http/*"],
-  ["runs", "follow"],
-  ["answer", "chunks", "conversations", "identity", "keys", "observe", "prompt", "turns"],
+  ["chat", "queue", "follow"],
+  ["runs"],
+  ["answer", "chunks", "claims", "conversations", "identity", "keys", "observe", "prompt", "turns"],
   ["demo", "llm", "upstream"],
   ["deadline", "fault", "frames", "reasoning"],
   ["db", "embedded", "migrate"],
-  ["assets", "config", "errors", "log", "settings", "sources", "tenants", "values"],
+  ["assets", "config", "datadir", "errors", "every", "log", "settings", "sources", "tenants", "values"],
 ];
 
 /** What only some files may import, and which. */

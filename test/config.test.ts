@@ -61,6 +61,8 @@ describe("where a setting comes from", () => {
       tenantsDir: join(folder, "tenants"),
       secretKey: undefined,
       logLevel: "info",
+      leaseMs: 45_000,
+      leaseRenewMs: 10_000,
       drainMs: 25_000,
     });
     expect([...config.tenants.keys()]).toEqual(["default"]);
@@ -83,6 +85,8 @@ describe("where a setting comes from", () => {
         fallback: undefined,
         demo: true,
       },
+      concurrentRunsMax: undefined,
+      queueWaitMs: 10_000,
       historyTokensMax: 16_000,
       messageCharsMax: 8000,
       allowedOrigins: [],

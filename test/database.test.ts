@@ -1,5 +1,6 @@
 // The rules that the database keeps, on PostgreSQL and on PGlite alike.
 import { beforeAll, describe, expect, test } from "bun:test";
+import * as claims from "../src/claims.ts";
 import * as conversations from "../src/conversations.ts";
 import type { Database } from "../src/db.ts";
 import { migrate } from "../src/migrate.ts";
@@ -9,6 +10,7 @@ import { databases } from "./database.ts";
 
 const done: Ending = { status: "done", finishReason: "stop", usage: { input_tokens: 3, output_tokens: 4 } };
 const said = (text: string): Part[] => [{ type: "text", text }];
+const lease: claims.Lease = { instanceId: Bun.randomUUIDv7(), leaseMs: 45_000 };
 const code = (error: unknown) => (error as { code?: string }).code;
 
 describe.each(databases)("on %s", (name, open) => {
@@ -17,18 +19,47 @@ describe.each(databases)("on %s", (name, open) => {
     db = await open();
   });
 
+  /** Stores a turn, running or waiting. */
+  const store = (
+    conversationId: string,
+    message = "hello",
+    more: Partial<turns.NewTurn> & { waits?: boolean } = {},
+  ) => {
+    const { waits = false, ...fields } = more;
+    const turn = {
+      id: Bun.randomUUIDv7(),
+      conversationId,
+      userId: "ann",
+      message,
+      language: undefined,
+      ...fields,
+    };
+    const whole = { idempotency: undefined, versions: [], ...turn };
+    return db.tenant("acme", (tx) => claims.store(tx, whole, waits ? undefined : lease));
+  };
+
   /** A conversation with one running turn. */
   async function running(tenantId = "acme", userId = "ann", message = "hello") {
     const conversationId = Bun.randomUUIDv7();
     const id = Bun.randomUUIDv7();
+    const turn = {
+      id,
+      conversationId,
+      userId,
+      message,
+      language: undefined,
+      idempotency: undefined,
+      versions: [],
+    };
     const claim = await db.tenant(tenantId, async (tx) => {
       await conversations.open(tx, userId, conversationId, message);
-      return turns.open(tx, conversationId, id, message);
+      return claims.store(tx, turn, lease);
     });
+    if (!claim) throw new Error("the turn could not be stored");
     return { conversationId, id, claim };
   }
-  const settle = (claim: turns.Claim, parts: Part[], ending: Ending = done) =>
-    db.tenant(claim.tenantId, (tx) => turns.settle(tx, claim, parts, ending));
+  const settle = (claim: claims.Claim, parts: Part[], ending: Ending = done) =>
+    db.tenant(claim.tenantId, (tx) => claims.settle(tx, claim, parts, ending));
   const read = (id: string, tenantId = "acme", userId = "ann") =>
     db.tenant(tenantId, (tx) => turns.get(tx, userId, id));
 
@@ -69,44 +100,109 @@ describe.each(databases)("on %s", (name, open) => {
     const { id, claim } = await running();
     const old = { ...claim, epoch: claim.epoch - 1 };
     expect(await settle(old, said("from the dead"))).toBe(false);
-    expect(await db.system((tx) => turns.checkpoint(tx, [{ ...old, parts: said("from the dead") }]))).toEqual(
-      [],
-    );
+    expect(
+      await db.system((tx) => claims.checkpoint(tx, [{ ...old, parts: said("from the dead") }], lease)),
+    ).toEqual([]);
     expect(await read(id)).toMatchObject({ status: "running", parts: [] });
   });
 
-  test("a conversation has one live turn; the refusal names it", async () => {
+  test("a conversation has one running turn, and waiting ones are told apart from it", async () => {
     const { conversationId, id, claim } = await running();
-    const second = () =>
-      db.tenant("acme", (tx) => turns.open(tx, conversationId, Bun.randomUUIDv7(), "and?"));
-    const error = await second().catch((thrown: unknown) => thrown);
-    expect(error).toMatchObject({ code: "turn_running", details: { turn_id: id } });
+    expect(await store(conversationId, "and?")).toBeUndefined();
+    expect(await store(conversationId, "later", { waits: true })).toBeDefined();
+    expect(await db.tenant("acme", (tx) => turns.findLive(tx, conversationId))).toBe(id);
     await settle(claim, said("there"));
-    expect(await second()).toMatchObject({ epoch: 1 });
+    expect(await store(conversationId, "now?")).toMatchObject({ epoch: 1 });
   });
 
   test("of many that open a turn at once one gets it", async () => {
     const { conversationId, claim } = await running();
     await settle(claim, said("there"));
-    const tries = await Promise.allSettled(
-      Array.from({ length: 8 }, () =>
-        db.tenant("acme", (tx) => turns.open(tx, conversationId, Bun.randomUUIDv7(), "?")),
-      ),
+    const tries = await Promise.all(Array.from({ length: 8 }, () => store(conversationId)));
+    expect(tries.filter((won) => won !== undefined)).toHaveLength(1);
+  });
+
+  test("a key opens one turn, and only for what was asked under it", async () => {
+    const { conversationId } = await running();
+    const idempotency = { key: Bun.randomUUIDv7(), requestHash: "asked" };
+    const tries = await Promise.all(
+      Array.from({ length: 8 }, () => store(conversationId, "once", { idempotency, waits: true })),
     );
-    expect(tries.filter(({ status }) => status === "fulfilled")).toHaveLength(1);
-    const codes = tries.flatMap((outcome) => (outcome.status === "rejected" ? [code(outcome.reason)] : []));
-    expect(new Set(codes)).toEqual(new Set(["turn_running"]));
+    const [won] = tries.filter((claim) => claim !== undefined);
+    const find = (userId: string, requestHash: string) =>
+      db.tenant("acme", (tx) => turns.findByKey(tx, userId, { ...idempotency, requestHash }));
+    expect(tries.filter((claim) => claim !== undefined)).toHaveLength(1);
+    expect((await find("ann", "asked"))?.id).toBe(won?.turnId as string);
+    expect(await find("bob", "asked")).toBeUndefined();
+    expect(await find("ann", "something else").catch(code)).toBe("idempotency_conflict");
+  });
+
+  test("waiting turns are claimed oldest first, one a conversation, each by one claimer", async () => {
+    const busy = await running();
+    await store(busy.conversationId, "behind the running one", { waits: true });
+    const idle = Bun.randomUUIDv7();
+    await db.tenant("acme", (tx) => conversations.open(tx, "ann", idle, "first"));
+    const first = await store(idle, "first", { waits: true });
+    await store(idle, "second", { waits: true });
+    const claim = () => db.tenant("acme", (tx) => claims.claimOldest(tx, lease));
+    const claimed: string[] = [];
+    for (let waiting = await claim(); waiting; waiting = await claim()) {
+      claimed.push(waiting.message);
+      if (waiting.message === "first") {
+        expect(waiting.claim).toEqual({ tenantId: "acme", turnId: first?.turnId as string, epoch: 2 });
+        expect((await claim())?.conversationId).not.toBe(idle);
+        await settle(waiting.claim, said("1"));
+      }
+    }
+    expect(claimed.filter((message) => ["first", "second"].includes(message))).toEqual(["first", "second"]);
+    expect(claimed).not.toContain("behind the running one");
+  });
+
+  test("a tenant is full when as many turns run as may", async () => {
+    const full = (runsMax: number | undefined) => db.tenant("initech", (tx) => claims.isFull(tx, runsMax));
+    expect(await full(1)).toBe(false);
+    await running("initech");
+    expect(await full(1)).toBe(true);
+    expect(await full(2)).toBe(false);
+    expect(await full(undefined)).toBe(false);
+  });
+
+  test("a replaced turn and what came after it leave the conversation and its history", async () => {
+    const { conversationId, id, claim } = await running("acme", "ann", "1");
+    await settle(claim, said("one"));
+    const ids = [id];
+    for (const message of ["2", "3"]) {
+      const next = await store(conversationId, message);
+      if (next) await settle(next, said(message));
+      ids.push(next?.turnId ?? "");
+    }
+    const replaced = await read(ids[1] ?? "");
+    const again = await store(conversationId, "2, better", { versions: [replaced.id] });
+    await db.tenant("acme", (tx) => turns.supersede(tx, replaced, again?.turnId ?? ""));
+    const shown = await db.tenant("acme", (tx) => turns.page(tx, conversationId, 10));
+    expect(shown.map(({ message, versions }) => ({ message, versions }))).toEqual([
+      { message: "1", versions: [] },
+      { message: "2, better", versions: [replaced.id] },
+    ]);
+    expect(
+      await db.tenant("acme", (tx) => turns.history(tx, conversationId, again?.turnId ?? "", 1_000)),
+    ).toEqual([{ message: "1", answer: "one" }]);
+    expect(await read(ids[2] ?? "")).toMatchObject({ message: "3", superseded_by: again?.turnId });
   });
 
   test("a checkpoint stores the text of many turns, of several tenants, and hears of stops", async () => {
     const one = await running("acme", "ann");
     const two = await running("globex", "bob");
-    await db.tenant("globex", (tx) => turns.requestStop(tx, two.id));
+    await db.tenant("globex", (tx) => claims.requestStop(tx, two.id));
     const rows = await db.system((tx) =>
-      turns.checkpoint(tx, [
-        { ...one.claim, parts: said("half") },
-        { ...two.claim, parts: undefined },
-      ]),
+      claims.checkpoint(
+        tx,
+        [
+          { ...one.claim, parts: said("half") },
+          { ...two.claim, parts: undefined },
+        ],
+        lease,
+      ),
     );
     expect(rows.sort((a, b) => Number(a.stop_requested) - Number(b.stop_requested))).toEqual([
       { id: one.id, stop_requested: false },
@@ -115,17 +211,30 @@ describe.each(databases)("on %s", (name, open) => {
     expect((await read(one.id)).parts).toEqual(said("half"));
   });
 
-  test("what no living instance runs is interrupted with the text it had, and the rest is left alone", async () => {
-    const dead = await running();
+  test("what the dead ran is interrupted with the text it had, or waits again where nothing was said", async () => {
+    const expire = (id: string) =>
+      db.system((tx) => tx`update turns set lease_until = now() - interval '1 second' where id = ${id}`);
+    const spoken = await running();
+    const silent = await running();
     const alive = await running();
-    await db.system((tx) => turns.checkpoint(tx, [{ ...dead.claim, parts: said("so far") }]));
-    await db.system(
-      (tx) => tx`update turns set lease_until = now() - interval '1 second' where id = ${dead.id}`,
-    );
-    expect(await db.system((tx) => turns.sweep(tx))).toBe(1);
-    expect(await read(dead.id)).toMatchObject({ status: "interrupted", parts: said("so far") });
-    expect(await settle(dead.claim, said("I am back"))).toBe(false);
+    await db.system((tx) => claims.checkpoint(tx, [{ ...spoken.claim, parts: said("so far") }], lease));
+    await expire(spoken.id);
+    await expire(silent.id);
+    expect(await db.system((tx) => claims.sweep(tx, "expired"))).toEqual({ requeued: 1, interrupted: 1 });
+    expect(await read(spoken.id)).toMatchObject({ status: "interrupted", parts: said("so far") });
+    expect(await read(silent.id)).toMatchObject({ status: "queued", finished_at: null });
     expect(await read(alive.id)).toMatchObject({ status: "running" });
+    expect(await settle(spoken.claim, said("I am back"))).toBe(false);
+    expect(await settle(silent.claim, said("I am back"))).toBe(false);
+  });
+
+  test("a turn that every process dies of is given up", async () => {
+    const { id } = await running("doomed");
+    for (let deaths = 0; deaths < 5; deaths++) {
+      await db.system((tx) => claims.sweep(tx, "all"));
+      await db.tenant("doomed", (tx) => claims.claimOldest(tx, lease));
+    }
+    expect(await read(id, "doomed")).toMatchObject({ status: "interrupted" });
   });
 
   test("history is the newest answered turns that fit, oldest first, without reasoning", async () => {
@@ -136,13 +245,13 @@ describe.each(databases)("on %s", (name, open) => {
       ["unanswered", []],
       ["third", said("3rd")],
     ] as const) {
-      const next = await db.tenant("acme", (tx) =>
-        turns.open(tx, conversationId, Bun.randomUUIDv7(), message),
-      );
-      await settle(next, [...parts], parts.length > 0 ? done : { status: "failed", code: "model_failed" });
+      const next = await store(conversationId, message);
+      if (next)
+        await settle(next, [...parts], parts.length > 0 ? done : { status: "failed", code: "model_failed" });
     }
+    const newest = await store(conversationId, "newest");
     const history = (bytesMax: number) =>
-      db.tenant("acme", (tx) => turns.history(tx, conversationId, bytesMax));
+      db.tenant("acme", (tx) => turns.history(tx, conversationId, newest?.turnId ?? "", bytesMax));
     const all = [
       { message: "first", answer: "1st" },
       { message: "second", answer: "2nd" },

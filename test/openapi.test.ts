@@ -93,13 +93,9 @@ describe("the document", () => {
   });
 
   test("has every route of the server but the pages", async () => {
-    const app = await createApp({
-      config: load(site.server.cwd, {}),
-      db: {},
-      keys: {},
-      runs: {},
-    } as Services);
-    const pages = /^GET \/(:tenant|embed\.js|openapi\.json|assets\/.+)?$/;
+    const services = { config: load(site.server.cwd, {}), db: {}, keys: {}, runs: {}, chat: {} } as Services;
+    const app = await createApp(services, true);
+    const pages = /^(GET \/(:tenant|embed\.js|openapi\.json|assets\/.+)?|WS .*)$/;
     const routes = app.routes
       .map(({ method, path }) => `${method} ${path}`)
       .filter((route) => !pages.test(route))

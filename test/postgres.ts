@@ -12,18 +12,24 @@ export type Cluster = {
   createDatabase(): Promise<string>;
 };
 
+export type PrivateCluster = Cluster & {
+  /** Ends the server, orderly or as a crash would, and starts it again after `downMs`. */
+  restart(mode: "fast" | "immediate", downMs: number): Promise<void>;
+};
+
 let cluster: Promise<Cluster> | undefined;
 
 /** The run's PostgreSQL; the first call starts it. */
 export function postgresCluster(): Promise<Cluster> {
-  cluster ??= start();
+  cluster ??= privateCluster();
   return cluster;
 }
 
-async function start(): Promise<Cluster> {
+/** One of the caller's own, for a test that harms it. */
+export async function privateCluster(): Promise<PrivateCluster> {
   const port = await freePort();
   const password = crypto.randomUUID();
-  await launch(port, password);
+  const restart = await launch(port, password);
 
   const superuserUrl = `postgres://postgres:${password}@127.0.0.1:${port}/postgres`;
   const sql = postgres(superuserUrl, { max: 1, onnotice: () => {} });
@@ -40,10 +46,11 @@ async function start(): Promise<Cluster> {
       await sql`create database ${sql(name)} owner owner`;
       return `postgres://owner:${password}@127.0.0.1:${port}/${name}`;
     },
+    restart,
   };
 }
 
-async function launch(port: number, password: string): Promise<void> {
+async function launch(port: number, password: string): Promise<PrivateCluster["restart"]> {
   const folder = temporaryFolder();
   const data = join(folder, "data");
   const passwordFile = join(folder, "password");
@@ -60,22 +67,26 @@ async function launch(port: number, password: string): Promise<void> {
   const initdb = run("initdb", "-D", data, "-U", "postgres", "--no-sync", ...secret, ...locale);
   await says(initdb, "Success.");
 
-  const server = run(
-    "postgres",
-    "-D",
-    data,
-    "-p",
-    `${port}`,
-    ...settings.flatMap((setting) => ["-c", setting]),
-  );
-  atTheEnd(async () => {
-    server.kill("SIGINT");
+  const start = async () => {
+    const options = settings.flatMap((setting) => ["-c", setting]);
+    const server = run("postgres", "-D", data, "-p", `${port}`, ...options);
+    await says(server, "ready to accept connections");
+    return server;
+  };
+  let server = await start();
+  const stop = async (signal: NodeJS.Signals) => {
+    server.kill(signal);
     await within(once(server, "exit"), "PostgreSQL stops");
-  });
-  await says(server, "ready to accept connections");
+  };
+  atTheEnd(() => stop("SIGINT"));
+  return async (mode, downMs) => {
+    await stop(mode === "fast" ? "SIGINT" : "SIGQUIT");
+    await Bun.sleep(downMs);
+    server = await start();
+  };
 }
 
-// Durability is tested by killing cip, never by cutting the power of this server.
+// Durability is tested by killing processes, which takes nothing from the kernel, and never by cutting the power.
 const settings = [
   "listen_addresses=127.0.0.1",
   "unix_socket_directories=",

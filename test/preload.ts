@@ -1,9 +1,7 @@
 // Loaded before any test file (bunfig.toml): whatever way the run ends, nothing of it stays behind.
-import { afterAll, setDefaultTimeout } from "bun:test";
+import { afterAll } from "bun:test";
 import { cutDown, end } from "./support.ts";
 
-// bunfig.toml cannot say it: its own default of 5 s is too short for starting a real program on a busy machine.
-setDefaultTimeout(60_000);
 afterAll(end, 30_000);
 process.on("exit", cutDown);
 for (const [signal, code] of [

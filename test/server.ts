@@ -7,6 +7,8 @@ export type Origin = "source" | "binary";
 
 export type Place = {
   from?: Origin;
+  /** What follows the program's name. */
+  args?: string[];
   /** The working directory; a new, empty one unless given. */
   cwd?: string;
   /** The whole environment beside PATH and HOME. */
@@ -32,7 +34,10 @@ export type Server = {
 
 /** Starts cip on a port of its own choosing and waits until it is ready. */
 export async function startServer(place: Place = {}): Promise<Server> {
-  const { child, cwd, output } = await launch([], { ...place, env: { PORT: "0", ...place.env } });
+  const { child, cwd, output } = await launch(place.args ?? [], {
+    ...place,
+    env: { PORT: "0", ...place.env },
+  });
   const ready = async () => {
     if (child.exitCode !== null || child.signalCode !== null) throw new Error("it ended at its start");
     const address = /http:\/\/localhost:\d+/.exec(output.stdout)?.[0];

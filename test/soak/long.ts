@@ -1,0 +1,16 @@
+// `bun run soak`: for minutes what test/soak.test.ts does for seconds.
+import { test } from "bun:test";
+import { kills } from "./kills.ts";
+import { leavers } from "./leavers.ts";
+import { terminations } from "./terminations.ts";
+
+const durationMs = 180_000;
+const timeoutMs = durationMs + 120_000;
+
+test("no turn is lost when instances are killed", () => kills(durationMs), timeoutMs);
+test(
+  "no turn is lost or mixed up when the database ends its connections",
+  () => terminations(durationMs),
+  timeoutMs,
+);
+test("visitors who leave cost nothing", () => leavers(durationMs), timeoutMs);
