@@ -4,7 +4,7 @@
 import type { Token, Tokens } from "marked";
 import { Fence } from "./code.ts";
 import { element } from "./element.ts";
-import { mend } from "./mend.ts";
+import { mend, withholdMarkers } from "./mend.ts";
 import { languageOf, lex, render } from "./sanitize.ts";
 
 // A list is one block however long it gets; beyond this length its finished items are taken off it.
@@ -63,7 +63,8 @@ export class Markdown {
 
   /** Renders for good all but the last block of what is open. */
   #seal() {
-    const blocks: Token[] = lex(this.#open);
+    // The number of a list's next item would look like a paragraph, and so end the list.
+    const blocks: Token[] = lex(withholdMarkers(this.#open));
     const last = blocks.findLastIndex((block) => block.type !== "space");
     if (last === -1) return;
     const finished = blocks.slice(0, last);

@@ -10,11 +10,12 @@ export function mend(source: string): string {
   return whole.slice(0, start) + closeInline(whole.slice(start));
 }
 
-/** A last line of markers alone may become a fence, a list item, a rule or an underlined heading. */
-function withholdMarkers(source: string): string {
+/** Without a last line of markers alone, which may become a fence, a list item, a rule or an underlined heading. */
+export function withholdMarkers(source: string): string {
   const start = source.lastIndexOf("\n") + 1;
   const line = source.slice(start);
-  const unknown = /^[\s>]*(?:[-+*_=~`#|:]+|\d{1,9}[.)]?)? *$/.test(line) || fenceStart.test(line);
+  const unknown =
+    /^[\s>]*(?:[-+*_=~`#|:]+|\d{1,9}[.)]?)? *(?:\[[ xX]?\]? *)?$/.test(line) || fenceStart.test(line);
   return unknown ? source.slice(0, start) : source;
 }
 
@@ -41,13 +42,18 @@ function lastRun(source: string): number {
   return start;
 }
 
-const unfinishedLink = /^[^\]\n]*(?:\](?:\((?:[^()\s]|\([^()]*\)?)*(?:\s[^)]*)?)?)?$/;
+// A link is held back until it is one, but its text may show once an address of the web has begun.
+const unfinishedLink =
+  /^[^\]\n]*(?:\](?:\((?:[^()\s]|\([^()\s]*\))*(?:\([^()\s]*)?(?:\s+(?:["'][^"']*["']?)?)?)?)?$/;
+const addressBegun = /\]\((?:https?:|mailto:).*$/s;
+// Longer than the text of a link tends to be; what is longer is an aside, and is not waited for.
+const linkTextCharsMost = 60;
 const pairs = /\\[\s\S]|(`+)|(\*+|_+|~~)|!?\[/g;
 
-/** Closes code, emphasis and strike-through, and shows a link that is still being written as its text. */
+/** Closes code, emphasis and strike-through, and holds back or closes a link that is still being written. */
 function closeInline(source: string): string {
   // A tag, a mark or an escape that the text ends in may be half of something.
-  let text = source.replace(/(?:<\/?[a-zA-Z]{0,4} ?\/?|(?<!\\)[*_~]+|\\|!)$/, "");
+  let text = source.replace(/(?:<\/?(?:[a-zA-Z][^\s<>]*)? ?\/?|(?<!\\)[*_~]+|\\|!)$/, "");
   const open: string[] = [];
   pairs.lastIndex = 0;
   for (let found = pairs.exec(text); found !== null; found = pairs.exec(text)) {
@@ -63,11 +69,11 @@ function closeInline(source: string): string {
       note(open, emphasis, text[found.index - 1] ?? " ", text[end] ?? " ");
     } else if (mark.endsWith("[")) {
       const rest = text.slice(end);
-      // What is counted or indexed is more often meant as it stands: a[0], as shown in [2].
-      if (unfinishedLink.test(rest) && !/\w$/.test(text.slice(0, found.index)) && !/^\d/.test(rest)) {
-        text = text.slice(0, found.index) + rest.replace(/\](?:\(.*)?$/s, "");
-        pairs.lastIndex = found.index;
-      }
+      if (!unfinishedLink.test(rest)) continue;
+      if (addressBegun.test(rest)) text = text.slice(0, found.index) + rest.replace(addressBegun, "");
+      else if (rest.includes("]") || rest.length <= linkTextCharsMost) text = text.slice(0, found.index);
+      else continue;
+      pairs.lastIndex = found.index;
     }
   }
   return text.trimEnd() + closers(open);

@@ -20,7 +20,7 @@ const allowed = {
   ALLOWED_ATTR: ["align", "data-language", "href", "start", "title"],
   ALLOW_ARIA_ATTR: false,
   ALLOW_DATA_ATTR: false,
-  ALLOWED_URI_REGEXP: /^(?:https?:|mailto:)/i,
+  ALLOWED_URI_REGEXP: /^(?:https?:\/\/|mailto:)/i,
   ADD_URI_SAFE_ATTR: ["align", "data-language", "start", "title"],
 } satisfies Config;
 
@@ -34,6 +34,10 @@ purify.addHook("afterSanitizeAttributes", (node) => {
 let headingBase = 3;
 
 marked.use({
+  tokenizer: {
+    // A single ~ stands for "about" far more often than for strike-through.
+    del: (source) => (source.startsWith("~~") ? false : undefined),
+  },
   renderer: {
     heading({ tokens, depth }) {
       const level = Math.min(Math.max(headingBase + depth - 1, 3), 6);

@@ -87,7 +87,7 @@ const russian: Record<StringKey, string> = {
   you: "Вы",
 };
 
-const languages = new Map<string, Record<StringKey, string>>([
+export const languages: ReadonlyMap<string, Record<StringKey, string>> = new Map([
   ["en", english],
   ["ru", russian],
 ]);

@@ -57,6 +57,8 @@ async function unpacked(): Promise<string> {
 export type Window = {
   width?: number;
   height?: number;
+  /** The browser's language. */
+  locale?: string;
   /** Console errors the test is about; any other fails it. */
   expected?: RegExp[];
 };
@@ -66,8 +68,8 @@ export type Window = {
  * logs an error, throws one, or breaks its Content-Security-Policy (Chromium logs that as an error).
  */
 export async function page(browser: Browser, window: Window = {}): Promise<Page> {
-  const { width = 1280, height = 800, expected = [] } = window;
-  const context = await browser.newContext({ viewport: { width, height } });
+  const { width = 1280, height = 800, locale = "en-US", expected = [] } = window;
+  const context = await browser.newContext({ viewport: { width, height }, locale });
   const complaints: string[] = [];
   context.on("console", (message) => {
     if (message.type() === "error") complaints.push(`${message.text()} (${message.location().url})`);
