@@ -5,7 +5,9 @@
 -- Roles belong to the whole cluster: another database of it may make this one at the same moment.
 do $$
 begin
-  create role cip_app nologin;
+  if not exists (select from pg_roles where rolname = 'cip_app') then
+    create role cip_app nologin;
+  end if;
 exception
   when duplicate_object or unique_violation then null;
 end

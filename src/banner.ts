@@ -1,30 +1,28 @@
 // The few lines that the person who starts cip reads: where it is, what it runs on, what to set next.
 import pkg from "../package.json" with { type: "json" };
-import type { Config, Tenant } from "./config.ts";
+import type { Config, Role, Tenant } from "./config.ts";
 import { databaseAt } from "./explain.ts";
 
 const namesShownMax = 5;
 
-export function banner({ instance, tenants }: Config, port: number): string {
+export function banner({ instance, tenants }: Config, role: Role, port: number): string {
   const all = [...tenants.values()];
   const demo = all.filter((tenant) => tenant.model.demo);
   const lines = [
     `cip ${pkg.version} listens on http://${hostOf(instance.host)}:${port}`,
+    ...(role === "worker" ? ["  role      worker: runs the turns that wait, serves no visitors"] : []),
     `  database  ${instance.databaseUrl === undefined ? `embedded, in ${instance.dataDir}` : databaseOf(instance.databaseUrl)}`,
     `  model     ${modelsOf(all)}`,
     `  sites     ${sitesOf(all)}`,
   ];
+  const next: string[] = [];
   if (demo.length > 0)
-    lines.push(
-      "",
-      "Next: put LLM_API_KEY=… (DeepSeek), or LLM_BASE_URL and LLM_MODEL of any OpenAI-compatible server, into .env",
+    next.push(
+      "put LLM_API_KEY=… (DeepSeek), or LLM_BASE_URL and LLM_MODEL of any OpenAI-compatible server, into .env",
     );
-  if (all.some((tenant) => tenant.allowedOrigins.length === 0)) {
-    lines.push(
-      ...(demo.length > 0 ? [] : [""]),
-      "Next: set ALLOWED_ORIGINS to the sites that may embed the chat; until then only this server may.",
-    );
-  }
+  if (role !== "worker" && all.some((tenant) => tenant.allowedOrigins.length === 0))
+    next.push("set ALLOWED_ORIGINS to the sites that may embed the chat; until then only this server may.");
+  if (next.length > 0) lines.push("", ...next.map((step) => `Next: ${step}`));
   return `${lines.join("\n")}\n`;
 }
 

@@ -21,6 +21,9 @@ export type Instance = Readonly<{
   drainMs: number;
 }>;
 
+/** What of the work an instance does: serve visitors (`web`), run turns that wait (`worker`), or both. */
+export type Role = "web" | "worker" | "all";
+
 export type Config = Readonly<{ instance: Instance; tenants: ReadonlyMap<string, Tenant> }>;
 
 /** Its message lists every problem, one a line, without the value of any setting. */

@@ -80,7 +80,7 @@ Or use one on your own machine, such as Ollama:
 
 \`\`\`sh
 LLM_BASE_URL=http://localhost:11434/v1
-LLM_MODEL=qwen3
+LLM_MODEL=qwen3:4b
 \`\`\`
 
 What cip does for your site:
@@ -107,7 +107,7 @@ LLM_API_KEY=sk-...
 
 \`\`\`sh
 LLM_BASE_URL=http://localhost:11434/v1
-LLM_MODEL=qwen3
+LLM_MODEL=qwen3:4b
 \`\`\`
 
 Что cip делает для вашего сайта:

@@ -2,10 +2,10 @@
 import { get } from "node:http";
 import { parseArgs } from "node:util";
 import pkg from "../package.json" with { type: "json" };
-import { type Instance, load, loadInstance } from "./config.ts";
+import { type Instance, load, loadInstance, type Role } from "./config.ts";
 import { explain } from "./explain.ts";
 import { log } from "./log.ts";
-import { type Role, serve } from "./serve.ts";
+import { serve } from "./serve.ts";
 
 const help = `cip ${pkg.version}: ${pkg.description}
 

@@ -1,7 +1,7 @@
 // Starts the parts in the order they need one another, and ends them in the reverse order.
 import { banner } from "./banner.ts";
 import { Chat } from "./chat.ts";
-import type { Config } from "./config.ts";
+import type { Config, Role } from "./config.ts";
 import { instanceId, lock } from "./datadir.ts";
 import { type Database, openDatabase } from "./db.ts";
 import { openEmbedded } from "./embedded.ts";
@@ -15,9 +15,6 @@ import { Runs } from "./runs.ts";
 
 /** How long readers may take for the last of what they were sent once all turns have ended. */
 const flushMs = 2_000;
-
-/** What of the work an instance does: serve visitors (`web`), run turns that wait (`worker`), or both. */
-export type Role = "web" | "worker" | "all";
 
 /** Returns once the server listens; SIGTERM and SIGINT end it and the process. Throws what explain() can explain. */
 export async function serve(config: Config, role: Role): Promise<void> {
@@ -49,7 +46,7 @@ export async function serve(config: Config, role: Role): Promise<void> {
       await server?.stop(true);
       await place.close();
     };
-    process.stdout.write(banner(config, server?.port ?? instance.port));
+    process.stdout.write(banner(config, role, server?.port ?? instance.port));
   } catch (error) {
     await place.close();
     throw error;

@@ -24,7 +24,7 @@ beforeAll(async () => {
   model.always((request) =>
     request.messages.at(-1)?.content === "hang"
       ? [{ text: "half of " }, { text: "an answer" }, { hold: new Promise(() => {}) }]
-      : echo(request).flatMap((step) => [step, { pauseMs: 10 }]),
+      : echo(request).flatMap((step) => [step, { pauseMs: 25 }]),
   );
 });
 
@@ -144,7 +144,7 @@ describe("kill -9 during the first start", () => {
     await until(
       () => existsSync(join(cwd, "data", path)) || child.exitCode !== null,
       `${path} is there`,
-      20_000,
+      60_000,
     );
     await Bun.sleep(afterMs);
     child.kill("SIGKILL");

@@ -29,7 +29,8 @@ export function expected(thrown: unknown, elysiaCode: string | number, requestId
   // Elysia wraps what the reading of a body throws.
   const error = thrown instanceof ParseError && thrown.cause instanceof CipError ? thrown.cause : thrown;
   if (error instanceof CipError) {
-    if (errors[error.code][0] >= 500)
+    // Of what the server refuses because it is told to, nobody has to be told again.
+    if (errors[error.code][0] >= 500 && error.code !== "shutting_down" && error.code !== "too_many_turns")
       log.error({ err: error, code: error.code, request_id: requestId }, "a request failed");
     return error;
   }
