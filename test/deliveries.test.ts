@@ -8,6 +8,7 @@ import { openSocket } from "./websocket.ts";
 
 const silence = { hold: new Promise(() => {}) };
 const lorem = Array.from({ length: 40 }, (_, i) => `${i} ${"Lorem ipsum 😀 ".repeat(70)}`);
+const pairs = "😀".repeat(20_000);
 const tiny = Array.from({ length: 2_000 }, (_, i) => String.fromCharCode(97 + (i % 26)));
 
 const text = (said: string) => ({
@@ -20,6 +21,7 @@ const cases: [name: string, script: Script, expected: { parts: object[]; status:
     ["short", answer("Yes."), text("Yes.")],
     ["empty", answer(), { ...text(""), parts: [] }],
     ["long", answer(...lorem), text(lorem.join(""))],
+    ["that is long, of pairs", answer(`a${pairs}`), text(`a${pairs}`)],
     ["of many tiny deltas", answer(...tiny), text(tiny.join(""))],
     [
       "with reasoning",
@@ -174,6 +176,7 @@ describe.each(cases)("an answer %s", (name, script, { parts, status, ending }) =
         frames.slice(0, -1).map(({ data }) => JSON.parse(data)),
       );
       const texts = heard.frames.filter(({ chunk }) => "delta" in chunk);
+      expect(texts.map(({ chunk }) => String(chunk.delta).isWellFormed())).not.toContain(false);
       expect(texts.map(({ offset }) => String(offset))).toEqual(
         frames.flatMap(({ id }) => (id === undefined ? [] : [id])),
       );

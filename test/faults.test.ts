@@ -76,18 +76,18 @@ const faults: Fault[] = [
   { name: "403", upstream: refuse(403), code: "model_unauthorized", calls: 1 },
   { name: "404", upstream: refuse(404), code: "model_rejected", calls: 1 },
   { name: "422", upstream: refuse(422), code: "model_rejected", calls: 1 },
-  { name: "no headers", upstream: () => {}, code: "model_timeout", calls: 1, ms: 500 },
-  { name: "nothing after the headers", upstream: begin, code: "model_timeout", calls: 1, ms: 250 },
-  { name: "comments only", upstream: (r) => comments(begin(r)), code: "model_timeout", calls: 1, ms: 250 },
+  { name: "no headers", upstream: () => {}, code: "model_timeout", calls: 1, ms: 750 },
+  { name: "nothing after the headers", upstream: begin, code: "model_timeout", calls: 1, ms: 500 },
+  { name: "comments only", upstream: (r) => comments(begin(r)), code: "model_timeout", calls: 1, ms: 500 },
   {
     name: "silence in mid-answer",
     upstream: after(comments),
     code: "model_timeout",
     calls: 1,
     kept,
-    ms: 250,
+    ms: 600,
   },
-  { name: "an answer without end", upstream: endless, code: "model_timeout", calls: 1, kept: "…", ms: 2_500 },
+  { name: "an answer without end", upstream: endless, code: "model_timeout", calls: 1, kept: "…", ms: 4_000 },
   {
     name: "an end without a finish reason",
     upstream: after((r) => r.end()),
@@ -153,7 +153,7 @@ function html(response: ServerResponse): void {
 
 const calls = new Map<string, number>();
 const callsOf = (path: string) => calls.get(path) ?? 0;
-const short = { CONNECT: 250, FIRST: 250, IDLE: 250, TOTAL: 2_500 };
+const short = { CONNECT: 250, FIRST: 500, IDLE: 600, TOTAL: 4_000 };
 let url: string;
 
 beforeAll(async () => {
@@ -209,7 +209,7 @@ describe("a model that answers with", () => {
     const token = await site.visitor();
     const begun = performance.now();
     const { turnId, text, terminal, frames } = await drain(await site.stream(token, "Hi"));
-    expect(performance.now() - begun).toBeWithin(ms, 15_000);
+    expect(performance.now() - begun).toBeWithin(ms, ms + (code === "model_timeout" ? 3_000 : 15_000));
     const error = { code, message: errors[code][1] };
     expect({ text, terminal }).toEqual({
       text: saidAs(kept),

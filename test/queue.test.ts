@@ -3,7 +3,7 @@ import { beforeAll, expect, test } from "bun:test";
 import { drain, sse } from "./client.ts";
 import { expectProblem, type Site, startSite, type Turn } from "./site.ts";
 import { until, within } from "./support.ts";
-import { openSocket } from "./websocket.ts";
+import { type Heard, openSocket } from "./websocket.ts";
 
 let site: Site;
 let token: string;
@@ -18,8 +18,9 @@ const messagesTold = (from: number) =>
 
 test("turns that wait are answered in their order, each with the answers before it", async () => {
   const calls = site.model.calls.length;
-  const { releaseAll } = site.hold([{ text: "A" }]);
+  const { asked, releaseAll } = site.hold([{ text: "A" }]);
   const running = await site.begin(token, "a");
+  await asked();
   const { conversation_id } = running;
   const b = await site.begin(token, "b", queued(conversation_id));
   expect(b.status).toBe("queued");
@@ -57,10 +58,10 @@ test("who does not want to wait is refused, also where the conversation's turn w
 });
 
 test("a turn that waits can be stopped: its reader is told, it is never asked, and the next one goes on", async () => {
-  const { releaseAll } = site.hold([{ text: "A" }]);
-  const before = site.model.calls.length;
+  const calls = site.model.calls.length;
+  const { asked, releaseAll } = site.hold([{ text: "A" }]);
   const { id, conversation_id } = await site.begin(token, "a");
-  const calls = before + 1; // that of "a", which may still be on its way
+  await asked();
   const b = await site.begin(token, "b", queued(conversation_id));
   const c = await site.begin(token, "c", queued(conversation_id));
   const reader = drain(await site.follow(token, b.id));
@@ -69,7 +70,7 @@ test("a turn that waits can be stopped: its reader is told, it is never asked, a
   expect(await site.stop(token, b.id)).toMatchObject({ status: "stopped" });
   releaseAll();
   await site.ended(token, c.id);
-  expect(messagesTold(calls)).toEqual([["a", "A", "c"]]);
+  expect(messagesTold(calls)).toEqual([["a"], ["a", "A", "c"]]);
   expect((await site.turn(token, id)).status).toBe("done");
 });
 
@@ -83,18 +84,20 @@ test("a conversation that is deleted takes its turns along: the model is let go,
   const socket = await openSocket(site.url, token);
   const body = { message: "c", ...queued(conversation_id) };
   const json = site.on("POST", "/turns", { token, body, headers: { accept: "application/json" } });
-  const readers = [
-    ...[id, waits.id].map(async (turn) => (await drain(await site.follow(token, turn))).terminal),
-    ...[id, waits.id].map(async (turn_id) => (await socket.say({ type: "follow", turn_id })).terminal),
-  ];
+  const turns = [id, waits.id];
+  const streams = await Promise.all(turns.map((turn) => site.follow(token, turn)));
+  const hasBegun = ({ frames }: Heard) => frames.length > 0;
+  const heard = await Promise.all(turns.map((turn_id) => socket.say({ type: "follow", turn_id }, hasBegun)));
   await until(async () => (await site.conversation(token, conversation_id)).turns.length === 3, "c waits");
   const response = await site.on("DELETE", `/conversations/${conversation_id}`, { token });
   expect(response.status).toBe(204);
   expect(await within(ended, "the model is let go", 2_000)).toBe("broken");
   const interrupted = { type: "error", code: "interrupted", errorText: expect.any(String) };
-  expect(await within(Promise.all(readers), "the readers are told")).toEqual(Array(4).fill(interrupted));
+  for (const stream of streams) expect((await drain(stream)).terminal).toEqual(interrupted);
+  for (const reader of heard)
+    expect(await until(() => reader.terminal, "its reader is told")).toEqual(interrupted);
   await expectProblem(json, 404, "not_found");
-  for (const turn of [id, waits.id])
+  for (const turn of turns)
     await expectProblem(site.on("GET", `/turns/${turn}`, { token }), 404, "not_found");
   expect(await site.ask(token, "Anew", { conversation_id })).toMatchObject({ status: "done" });
   expect(messagesTold(calls)).toEqual([["Anew"]]);

@@ -163,8 +163,9 @@ test("of many that replace one turn at once, one does, and the others are told w
 });
 
 test("a turn that waits and is replaced, or came after the replaced one, is not asked any more", async () => {
-  const { releaseAll } = site.hold([{ text: "q" }]);
+  const { asked, releaseAll } = site.hold([{ text: "q" }]);
   const running = await site.begin(token, "q");
+  await asked();
   const { conversation_id } = running;
   const [r, s] = [
     await site.begin(token, "r", { conversation_id, queue: true } as object),
