@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import postgres from "postgres";
 import { type Database, openDatabase } from "../src/db.ts";
 import { drain } from "./client.ts";
-import { type Fleet, fleet } from "./fleet.ts";
+import { askHere, type Fleet, fleet } from "./fleet.ts";
 import { answer } from "./model.ts";
 import { postgresCluster, privateCluster } from "./postgres.ts";
 import { expectProblem, siteOf } from "./site.ts";
@@ -47,8 +47,8 @@ test("fifty running turns outlive two restarts of the database, for near and far
     return [{ text: `${message} ` }, { hold: gate.promise }, ...answer("whole")];
   });
 
-  const begun = await Promise.all(Array.from({ length: 50 }, (_, i) => near.begin(token, String(i))));
-  const readers = begun.map(({ id }, i) => (i < 40 ? near : far).follow(token, id).then(drain));
+  const begun = await Promise.all(Array.from({ length: 50 }, (_, i) => askHere(near, token, String(i))));
+  const readers = begun.map(({ id, reader }, i) => (i < 40 ? reader : far.follow(token, id).then(drain)));
   const spoken = () => sql`select from turns where parts <> '[]'`;
   await until(async () => (await spoken()).length === 50, "all speak");
 

@@ -1,5 +1,6 @@
 // Several instances of cip on one database and one scripted model, each with a folder of its own unless told otherwise.
 import postgres from "postgres";
+import { drain } from "./client.ts";
 import { type ScriptedModel, scriptedModel } from "./model.ts";
 import { type Cluster, postgresCluster } from "./postgres.ts";
 import { type Place, type Server, startServer } from "./server.ts";
@@ -42,4 +43,11 @@ export function settled(site: ReturnType<typeof siteOf>, token: string, id: stri
     "the turn ends",
     20_000,
   );
+}
+
+/** Asks so that this very instance answers, and reads along. A turn that nobody waits for might be run by another one. */
+export async function askHere(site: ReturnType<typeof siteOf>, token: string, message: string) {
+  const response = await site.stream(token, message);
+  const id = response.headers.get("location")?.split("/").at(-1) ?? "";
+  return { id, reader: drain(response) };
 }

@@ -1,12 +1,11 @@
 // What visitors were told, held against what is stored: that no turn is lost, doubled, mixed up or left without an end.
 import { type Chunk, call, sse, visitor } from "./client.ts";
 import type { Fleet } from "./fleet.ts";
-import type { Step } from "./model.ts";
-import { answer } from "./model.ts";
+import { answer, type Step } from "./model.ts";
 import { until } from "./support.ts";
 
 /** A turn that the server acknowledged, and what its reader got of it. */
-export type Told = {
+type Told = {
   id: string;
   message: string;
   text: string;
@@ -27,11 +26,8 @@ const wordsOf = (message: string) =>
 
 /** Thinks for up to half a second, then says a word every 40 ms. */
 function speak(message: string): Step[] {
-  const [thinking, ...saying] = wordsOf(message).flatMap((text, i): Step[] => [
-    { pauseMs: i === 0 ? Math.random() * 500 : paceMs },
-    { text },
-  ]);
-  return [...(thinking ? [thinking] : []), ...saying, ...answer()];
+  const saying = wordsOf(message).flatMap((text): Step[] => [{ text }, { pauseMs: paceMs }]);
+  return [{ pauseMs: Math.random() * 500 }, ...saying, ...answer()];
 }
 
 /** Has the database note every write that gives a turn an end, or changes one that has it: one for each turn is right. */

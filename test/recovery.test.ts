@@ -1,7 +1,6 @@
 // Processes that die, come back or were only asleep: whose turn it is then, and what becomes of it.
 import { beforeAll, describe, expect, test } from "bun:test";
-import { drain } from "./client.ts";
-import { type Fleet, fleet, settled, shortLease } from "./fleet.ts";
+import { askHere, type Fleet, fleet, settled, shortLease } from "./fleet.ts";
 import { answer, type Step } from "./model.ts";
 import type { Server } from "./server.ts";
 import { siteOf } from "./site.ts";
@@ -50,7 +49,7 @@ describe("an instance that is started again in its folder", () => {
     const token = await site.visitor();
     const gate = Promise.withResolvers<void>();
     model.next([{ text: "Still " }, { hold: gate.promise }, ...answer("here")]);
-    const { id } = await site.begin(token, "Stay");
+    const { id, reader } = await askHere(site, token, "Stay");
     await site.said(token, id, "Still ");
 
     const second = await start({ cwd: first.cwd });
@@ -59,7 +58,7 @@ describe("an instance that is started again in its folder", () => {
     const third = await start({ cwd: first.cwd });
     expect(await siteOf(third.url).turn(token, id)).toMatchObject({ status: "running" });
     gate.resolve();
-    expect(await settled(site, token, id)).toMatchObject({ status: "done", answer: "Still here" });
+    expect(await reader).toMatchObject({ text: "Still here", terminal: { type: "finish" } });
   });
 });
 
@@ -81,11 +80,9 @@ describe("an instance that sleeps past its lease", () => {
     const late = [{ hold: gate.promise }, ...answer(" and too late")];
     model.next([{ text: "Spoken" }, ...late]);
     model.next(late);
-    const spoken = await site.begin(token, "Speak");
-    const spokenReader = site.follow(token, spoken.id).then(drain);
+    const spoken = await askHere(site, token, "Speak");
     await saved(sql, spoken.id, "Spoken");
-    const silent = await site.begin(token, "Think");
-    const silentReader = site.follow(token, silent.id).then(drain);
+    const silent = await askHere(site, token, "Think");
     await until(() => model.calls.length === 2, "both are asked");
 
     sleeper.kill("SIGSTOP");
@@ -96,8 +93,8 @@ describe("an instance that sleeps past its lease", () => {
     gate.resolve();
     sleeper.kill("SIGCONT");
 
-    expect((await spokenReader).terminal).toMatchObject({ type: "error", code: "interrupted" });
-    expect((await silentReader).terminal).toBeDefined();
+    expect((await spoken.reader).terminal).toMatchObject({ type: "error", code: "interrupted" });
+    expect((await silent.reader).terminal).toBeDefined();
     expect([...(await rows())]).toEqual([...before]);
     expect(await site.ask(token, "Awake?")).toMatchObject({ status: "done", answer: "echo: Awake?" });
   });

@@ -4,6 +4,6 @@ import { kills } from "./soak/kills.ts";
 import { leavers } from "./soak/leavers.ts";
 import { terminations } from "./soak/terminations.ts";
 
-test("no turn is lost when instances are killed", () => kills(6_000));
-test("no turn is lost or mixed up when the database ends its connections", () => terminations(4_000));
-test("visitors who leave cost nothing", () => leavers(3_000));
+test("no turn is lost when instances are killed", () => kills(4_000));
+test("no turn is lost or mixed up when the database ends its connections", () => terminations(3_000));
+test("visitors who leave cost nothing", () => leavers(2_000));
