@@ -6,7 +6,7 @@ import type { Tenant } from "./config.ts";
 import * as conversations from "./conversations.ts";
 import type { Database, TenantTx } from "./db.ts";
 import { CipError } from "./errors.ts";
-import { observe } from "./observe.ts";
+import { Observers } from "./observe.ts";
 import { compose, historyBytesMax } from "./prompt.ts";
 import type { Queue } from "./queue.ts";
 import type { Runs } from "./runs.ts";
@@ -40,11 +40,15 @@ const fullPollMs = 250;
 const stopWaitMs = 2_000;
 
 export class Chat {
+  readonly #observers: Observers;
+
   constructor(
     readonly db: Database,
     readonly runs: Runs,
     readonly queue: Queue,
-  ) {}
+  ) {
+    this.#observers = new Observers(db);
+  }
 
   /**
    * Stores the message and has it answered. When this returns, both outlive the connection. `signal` ends the waiting
@@ -52,24 +56,24 @@ export class Chat {
    */
   async open(visitor: Visitor, question: Question, signal: AbortSignal): Promise<Opened> {
     const giveUpAt = Date.now() + visitor.tenant.queueWaitMs;
-    while (!signal.aborted) {
+    for (;;) {
       if (this.runs.closing) throw new CipError("shutting_down", { retryAfterSeconds: 5 });
       try {
         return await this.runs.track(this.#attempt(visitor, question, signal));
       } catch (thrown) {
         if (!(thrown instanceof Undo)) throw thrown;
         if (thrown.why === "raced") continue;
-        if (Date.now() >= giveUpAt) throw new CipError("too_many_turns", { retryAfterSeconds: 5 });
+        if (signal.aborted || Date.now() >= giveUpAt)
+          throw new CipError("too_many_turns", { retryAfterSeconds: 5 });
         await this.runs.untilFreed(Math.min(fullPollMs, giveUpAt - Date.now()));
       }
     }
-    throw signal.reason;
   }
 
   /** A turn of this visitor, to be followed until `signal`. Throws not_found. */
   async find({ tenant, userId }: Visitor, id: string, signal: AbortSignal): Promise<Opened> {
     const turn = await this.db.tenant(tenant.id, (tx) => turns.get(tx, userId, id));
-    const answer = this.runs.answerOf(id) ?? observe(this.db, tenant.id, userId, turn, signal);
+    const answer = this.runs.answerOf(id) ?? this.#observers.observe(tenant.id, userId, turn, signal);
     return { id, conversation_id: turn.conversation_id, answer };
   }
 
@@ -88,7 +92,7 @@ export class Chat {
     });
     if (turns.endingOf(turn)) return turn;
     if (!(await this.runs.stop(id))) {
-      const answer = observe(this.db, tenant.id, userId, turn, AbortSignal.timeout(stopWaitMs));
+      const answer = this.#observers.observe(tenant.id, userId, turn, AbortSignal.timeout(stopWaitMs));
       await answer.ended(stopWaitMs);
     }
     return this.snapshot(visitor, id);

@@ -35,6 +35,9 @@ export function lock(dataDir: string): () => void {
 /** The id that the holder of the folder keeps from start to start: a UUID. */
 export function instanceId(dataDir: string): string {
   const path = join(dataDir, "instance");
-  if (!existsSync(path)) writeFileSync(path, Bun.randomUUIDv7());
-  return readFileSync(path, "utf8");
+  const kept = existsSync(path) ? readFileSync(path, "utf8") : "";
+  if (/^[0-9a-f-]{36}$/.test(kept)) return kept;
+  const id = Bun.randomUUIDv7(); // also where a full disk left the file empty
+  writeFileSync(path, id);
+  return id;
 }

@@ -6,33 +6,48 @@ import * as turns from "./turns.ts";
 
 const pollMs = 300; // with the checkpoints every 500 ms a reader is less than a second behind
 
-/** An Answer that grows as the row does. The watching ends with the turn, or when `signal` is aborted. */
-export function observe(
-  db: Database,
-  tenantId: string,
-  userId: string,
-  turn: turns.Turn,
-  signal: AbortSignal,
-): Answer {
-  const answer = new Answer();
-  copy(turn, answer);
-  const poll = async () => {
-    if (signal.aborted || answer.ending) return;
-    try {
-      copy(await db.tenant(tenantId, (tx) => turns.get(tx, userId, turn.id)), answer);
-    } catch (error) {
-      // A deleted turn ends for its readers; a database that is away comes back.
-      if ((error as { code?: string }).code === "not_found") answer.end({ status: "interrupted" });
-      else log.warn({ err: error, turn_id: turn.id }, "a turn that runs elsewhere could not be read");
+type Watched = { answer: Answer; readers: number };
+
+export class Observers {
+  /** The turns that are being watched: one copy and one poll each, however many read it. */
+  #watched = new Map<string, Watched>();
+
+  constructor(readonly db: Database) {}
+
+  /** An Answer that grows as the row does. The watching ends with the turn, or with its last reader's `signal`. */
+  observe(tenantId: string, userId: string, turn: turns.Turn, signal: AbortSignal): Answer {
+    if (turns.endingOf(turn)) return copied(turn, new Answer());
+    const watched = this.#watched.get(turn.id) ?? this.#watch(tenantId, userId, turn);
+    if (!signal.aborted) {
+      watched.readers++;
+      signal.addEventListener("abort", () => watched.readers--, { once: true });
     }
-    if (!answer.ending) setTimeout(poll, pollMs);
-  };
-  if (!answer.ending) setTimeout(poll, pollMs);
-  return answer;
+    return watched.answer;
+  }
+
+  #watch(tenantId: string, userId: string, turn: turns.Turn): Watched {
+    const watched: Watched = { answer: copied(turn, new Answer()), readers: 0 };
+    const { answer } = watched;
+    this.#watched.set(turn.id, watched);
+    const poll = async () => {
+      try {
+        if (watched.readers > 0)
+          copied(await this.db.tenant(tenantId, (tx) => turns.get(tx, userId, turn.id)), answer);
+      } catch (error) {
+        // A deleted turn ends for its readers; a database that is away comes back.
+        if ((error as { code?: string }).code === "not_found") answer.end({ status: "interrupted" });
+        else log.warn({ err: error, turn_id: turn.id }, "a turn that runs elsewhere could not be read");
+      }
+      if (answer.ending || watched.readers === 0) this.#watched.delete(turn.id);
+      else setTimeout(poll, pollMs);
+    };
+    setTimeout(poll, pollMs);
+    return watched;
+  }
 }
 
-/** Appends what the row has beyond the answer. */
-function copy(turn: turns.Turn, answer: Answer): void {
+/** Appends what the row has beyond the answer, and returns that. */
+function copied(turn: turns.Turn, answer: Answer): Answer {
   let start = 0;
   for (const { type, text } of turn.parts) {
     answer.append(type, text.slice(Math.max(0, answer.length - start)));
@@ -41,4 +56,5 @@ function copy(turn: turns.Turn, answer: Answer): void {
   const ending = turns.endingOf(turn);
   if (ending) answer.end(ending);
   else answer.flush();
+  return answer;
 }
