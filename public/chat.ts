@@ -64,6 +64,7 @@ document.addEventListener("keydown", (event) => {
 addEventListener("focus", receive);
 if (document.hasFocus()) receive();
 followKeyboard();
+if (byLoader) window.parent.postMessage({ cip: "ready" }, "*");
 conversation.load();
 
 /** The focus comes in from outside, as from the loader; but a finger gets no keyboard it has not asked for. */

@@ -219,6 +219,8 @@ export class Conversation {
     if (run.leave.signal.aborted) return;
     this.#end(run);
     if (isGone(error)) return this.#forget();
+    // More was shown than is stored: the server died in between. What is stored counts.
+    if (error instanceof Problem && error.code === "invalid_cursor") return this.load();
     run.view.end({ status: "failed", code: null, finishReason: null });
   }
 

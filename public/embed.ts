@@ -34,7 +34,7 @@ iframe { display: block; width: 100%; height: 100%; border: 0; color-scheme: lig
 }
 @media (max-width: 480px), (max-height: 480px) {
   .window { inset: 0; width: auto; height: 100dvh; border-radius: 0; }
-  .open button { display: none; }
+  .open.ready button { display: none; }
 }
 @media (forced-colors: active) { button, .window { border: 2px solid ButtonText; } }
 @media print { * { display: none; } }`;
@@ -110,7 +110,10 @@ function launcher(root: ShadowRoot, address: URL) {
   });
   addEventListener("message", (event) => {
     const isChat = event.origin === address.origin && event.source === chat?.contentWindow;
-    if (chat && isChat && event.data?.cip === "close") close();
+    if (!chat || !isChat) return;
+    if (event.data?.cip === "close") close();
+    // From here on the chat has a button of its own to close it. Until then, or if it never comes, this one stays.
+    if (event.data?.cip === "ready") frame.classList.add("ready");
   });
   visualViewport?.addEventListener("resize", fit);
 

@@ -6,7 +6,6 @@ import type { Tenant } from "./config.ts";
 import * as conversations from "./conversations.ts";
 import type { Database, TenantTx } from "./db.ts";
 import { CipError } from "./errors.ts";
-import { Observers } from "./observe.ts";
 import { compose, historyBytesMax } from "./prompt.ts";
 import type { Queue } from "./queue.ts";
 import type { Runs } from "./runs.ts";
@@ -40,15 +39,13 @@ const fullPollMs = 250;
 const stopWaitMs = 2_000;
 
 export class Chat {
-  readonly #observers: Observers;
+  #lines = new Map<string, Set<symbol>>();
 
   constructor(
     readonly db: Database,
     readonly runs: Runs,
     readonly queue: Queue,
-  ) {
-    this.#observers = new Observers(db);
-  }
+  ) {}
 
   /**
    * Stores the message and has it answered. When this returns, both outlive the connection. `signal` ends the waiting
@@ -56,24 +53,30 @@ export class Chat {
    */
   async open(visitor: Visitor, question: Question, signal: AbortSignal): Promise<Opened> {
     const giveUpAt = Date.now() + visitor.tenant.queueWaitMs;
-    for (;;) {
-      if (this.runs.closing) throw new CipError("shutting_down", { retryAfterSeconds: 5 });
-      try {
-        return await this.runs.track(this.#attempt(visitor, question, signal));
-      } catch (thrown) {
-        if (!(thrown instanceof Undo)) throw thrown;
-        if (thrown.why === "raced") continue;
+    const line = this.#lineOf(visitor.tenant.id);
+    const place = Symbol();
+    try {
+      for (;;) {
+        if (this.runs.closing) throw new CipError("shutting_down", { retryAfterSeconds: 5 });
+        const [first = place] = line;
+        const outcome =
+          line.has(place) && first !== place ? "full" : await this.#attempt(visitor, question, signal);
+        if (outcome === "raced") continue;
+        if (outcome !== "full") return outcome;
         if (signal.aborted || Date.now() >= giveUpAt)
           throw new CipError("too_many_turns", { retryAfterSeconds: 5 });
+        line.add(place);
         await this.runs.untilFreed(Math.min(fullPollMs, giveUpAt - Date.now()));
       }
+    } finally {
+      line.delete(place);
     }
   }
 
   /** A turn of this visitor, to be followed until `signal`. Throws not_found. */
   async find({ tenant, userId }: Visitor, id: string, signal: AbortSignal): Promise<Opened> {
     const turn = await this.db.tenant(tenant.id, (tx) => turns.get(tx, userId, id));
-    const answer = this.runs.answerOf(id) ?? this.#observers.observe(tenant.id, userId, turn, signal);
+    const answer = this.runs.answerOf(id) ?? this.runs.observers.observe(tenant.id, userId, turn, signal);
     return { id, conversation_id: turn.conversation_id, answer };
   }
 
@@ -92,15 +95,28 @@ export class Chat {
     });
     if (turns.endingOf(turn)) return turn;
     if (!(await this.runs.stop(id))) {
-      const answer = this.#observers.observe(tenant.id, userId, turn, AbortSignal.timeout(stopWaitMs));
+      const answer = this.runs.observers.observe(tenant.id, userId, turn, AbortSignal.timeout(stopWaitMs));
       await answer.ended(stopWaitMs);
     }
     return this.snapshot(visitor, id);
   }
 
-  async #attempt(visitor: Visitor, question: Question, signal: AbortSignal): Promise<Opened> {
-    const stored = await this.db.tenant(visitor.tenant.id, (tx) => this.#store(tx, visitor, question));
-    return this.#begin(visitor, stored, signal);
+  /** Those of a tenant that wait for room stand in line: only the first of them asks the database for it. */
+  #lineOf(tenantId: string): Set<symbol> {
+    const line = this.#lines.get(tenantId) ?? new Set();
+    this.#lines.set(tenantId, line);
+    return line;
+  }
+
+  async #attempt(visitor: Visitor, question: Question, signal: AbortSignal): Promise<Opened | Undo["why"]> {
+    const store = async () => {
+      const stored = await this.db.tenant(visitor.tenant.id, (tx) => this.#store(tx, visitor, question));
+      return this.#begin(visitor, stored, signal);
+    };
+    return this.runs.track(store()).catch((thrown: unknown) => {
+      if (thrown instanceof Undo) return thrown.why;
+      throw thrown;
+    });
   }
 
   /** In one transaction: the turn that the request made before, or a new one, claimed or waiting. */

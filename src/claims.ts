@@ -176,8 +176,8 @@ export async function sweep(tx: SystemTx, dead: Dead): Promise<{ requeued: numbe
         : tx`instance_id = ${dead.instanceId}`;
   const rows = await tx<{ status: string }[]>`
     update turns set
-      status = case when parts = '[]' and epoch < ${epochMax} and not stop_requested then 'queued' else 'interrupted' end,
-      finished_at = case when parts = '[]' and epoch < ${epochMax} and not stop_requested then null else now() end,
+      status = case when parts = '[]' and epoch < ${epochMax} and not stop_requested and superseded_by is null then 'queued' else 'interrupted' end,
+      finished_at = case when parts = '[]' and epoch < ${epochMax} and not stop_requested and superseded_by is null then null else now() end,
       epoch = epoch + 1, lease_until = null, instance_id = null
     where status = 'running' and (${which})
     returning status`;

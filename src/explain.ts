@@ -40,7 +40,7 @@ function explainDatabase({ url, cause }: DatabaseStartError): string {
       `  alter role "${user}" createrole;`,
       `  grant create, connect on database "${name}" to "${user}";`,
       `  grant create, usage on schema public to "${user}";`,
-      "  grant cip_app to the same role, if cip_app exists already.",
+      `  grant cip_app to "${user}"; -- where cip_app is there already`,
     ].join("\n");
   }
   return `${where} cannot be reached or used: ${messageOf(error)}. Check DATABASE_URL and that the database runs.`;

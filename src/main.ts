@@ -26,6 +26,11 @@ async function main(): Promise<void> {
   if (values.version) return print(`${pkg.version}\n`);
   if (positionals[0] === "health") return health(loadInstance(process.cwd()));
   const config = load(process.cwd());
+  if (role !== "all" && config.instance.databaseUrl === undefined)
+    fail(
+      `--role ${role} needs DATABASE_URL: the embedded database belongs to one process, which must do all.`,
+      1,
+    );
   log.level = config.instance.logLevel;
   await serve(config, role);
 }

@@ -6,7 +6,7 @@ import * as turns from "./turns.ts";
 
 const pollMs = 300; // with the checkpoints every 500 ms a reader is less than a second behind
 
-type Watched = { answer: Answer; readers: number };
+type Watched = { answer: Answer; readers: Set<AbortSignal> };
 
 export class Observers {
   /** The turns that are being watched: one copy and one poll each, however many read it. */
@@ -17,32 +17,39 @@ export class Observers {
   /** An Answer that grows as the row does. The watching ends with the turn, or with its last reader's `signal`. */
   observe(tenantId: string, userId: string, turn: turns.Turn, signal: AbortSignal): Answer {
     if (turns.endingOf(turn)) return copied(turn, new Answer());
-    const watched = this.#watched.get(turn.id) ?? this.#watch(tenantId, userId, turn);
-    if (!signal.aborted) {
-      watched.readers++;
-      signal.addEventListener("abort", () => watched.readers--, { once: true });
+    let watched = this.#watched.get(turn.id);
+    if (!watched) {
+      const readers = new Set<AbortSignal>();
+      const answer = new Answer();
+      watched = { readers, answer };
+      this.#watched.set(turn.id, watched);
+      this.adopt(tenantId, userId, turn, answer, () => {
+        for (const reader of readers) if (reader.aborted) readers.delete(reader);
+        if (readers.size > 0) return true;
+        this.#watched.delete(turn.id);
+        return false;
+      });
     }
+    watched.readers.add(signal);
     return watched.answer;
   }
 
-  #watch(tenantId: string, userId: string, turn: turns.Turn): Watched {
-    const watched: Watched = { answer: copied(turn, new Answer()), readers: 0 };
-    const { answer } = watched;
-    this.#watched.set(turn.id, watched);
+  /** Has `answer` go on as the row does, until the turn ends or `wanted` says no. */
+  adopt(tenantId: string, userId: string, turn: turns.Turn, answer: Answer, wanted = () => true): void {
+    copied(turn, answer);
     const poll = async () => {
+      if (!wanted()) return;
       try {
-        if (watched.readers > 0)
-          copied(await this.db.tenant(tenantId, (tx) => turns.get(tx, userId, turn.id)), answer);
+        copied(await this.db.tenant(tenantId, (tx) => turns.get(tx, userId, turn.id)), answer);
       } catch (error) {
         // A deleted turn ends for its readers; a database that is away comes back.
         if ((error as { code?: string }).code === "not_found") answer.end({ status: "interrupted" });
         else log.warn({ err: error, turn_id: turn.id }, "a turn that runs elsewhere could not be read");
       }
-      if (answer.ending || watched.readers === 0) this.#watched.delete(turn.id);
+      if (answer.ending) this.#watched.delete(turn.id);
       else setTimeout(poll, pollMs);
     };
-    setTimeout(poll, pollMs);
-    return watched;
+    if (!answer.ending) setTimeout(poll, pollMs);
   }
 }
 

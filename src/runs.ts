@@ -9,13 +9,15 @@ import { every } from "./every.ts";
 import type { Keys } from "./keys.ts";
 import { complete, type Message } from "./llm.ts";
 import { log } from "./log.ts";
-import type { Ending, Turn } from "./turns.ts";
+import { Observers } from "./observe.ts";
+import * as turns from "./turns.ts";
 
 /** Why a run is cut short: the visitor said so, the process ends, or the turn is no longer this process's. */
 type Cut = "stopped" | "interrupted" | "lost";
 
 type Run = {
   claim: Claim;
+  userId: string;
   answer: Answer;
   cut: AbortController;
   over: Promise<void>;
@@ -34,12 +36,15 @@ export class Runs {
   #end = new AbortController();
   #freed = new Set<() => unknown>();
 
+  readonly observers: Observers;
+
   constructor(
     readonly db: Database,
     readonly keys: Keys,
     readonly lease: Lease,
     readonly renewMs: number,
   ) {
+    this.observers = new Observers(db);
     every(checkpointMs, () => this.#checkpoint(), this.#end.signal);
   }
 
@@ -49,12 +54,15 @@ export class Runs {
     const cut = new AbortController();
     const run: Run = {
       claim,
+      userId,
       answer,
       cut,
       over: Promise.resolve(),
       savedLength: 0,
       renewAt: this.#nextRenewal(),
     };
+    // A run that this process was thought dead for, and has not heard of it yet.
+    this.#running.get(claim.turnId)?.cut.abort("lost" satisfies Cut);
     this.#running.set(claim.turnId, run);
     const user = this.keys.pseudonym(tenant.id, userId);
     if (this.#phase === "cutting") cut.abort("interrupted" satisfies Cut);
@@ -78,7 +86,7 @@ export class Runs {
   }
 
   /** The row, with what has been said since it was last written. */
-  newest(turn: Turn): Turn {
+  newest(turn: turns.Turn): turns.Turn {
     const answer = turn.status === "running" ? this.answerOf(turn.id) : undefined;
     return answer ? { ...turn, parts: answer.parts() } : turn;
   }
@@ -131,17 +139,29 @@ export class Runs {
   async #produce(run: Run, completion: ReturnType<typeof complete>): Promise<void> {
     const { claim, answer, cut } = run;
     const ending = await completion.then(
-      ({ finishReason, usage }): Ending => ({ status: "done", finishReason, usage }),
+      ({ finishReason, usage }): turns.Ending => ({ status: "done", finishReason, usage }),
       (error: unknown) => endingOf(error, cut.signal, claim),
     );
     const settled = cut.signal.reason !== "lost" && (await this.#settle(claim, answer, ending));
-    answer.end(settled ? ending : { status: "interrupted" });
-    this.#running.delete(claim.turnId);
+    if (settled) answer.end(ending);
+    else await this.#handOver(run);
+    if (this.#running.get(claim.turnId) === run) this.#running.delete(claim.turnId);
     for (const wake of this.#freed) wake();
   }
 
+  /**
+   * The turn is no longer this run's: somebody took it over, or a write settled it whose acknowledgement was lost. Its
+   * row says how it goes on; readers that have text which the row may never have are told that it was interrupted.
+   */
+  async #handOver({ claim: { tenantId, turnId }, userId, answer }: Run): Promise<void> {
+    const turn = await this.db.tenant(tenantId, (tx) => turns.get(tx, userId, turnId)).catch(() => undefined);
+    if (turn && (turns.endingOf(turn) || answer.length === 0))
+      this.observers.adopt(tenantId, userId, turn, answer);
+    else answer.end({ status: "interrupted" });
+  }
+
   /** Tries until the database takes it, for as long as the claim may hold. */
-  async #settle(claim: Claim, answer: Answer, ending: Ending): Promise<boolean> {
+  async #settle(claim: Claim, answer: Answer, ending: turns.Ending): Promise<boolean> {
     answer.flush();
     const parts = answer.parts();
     const giveUpAt = Date.now() + this.lease.leaseMs;
@@ -190,7 +210,7 @@ export class Runs {
 }
 
 /** What a failed completion makes of its turn. What went wrong upstream is for the log only. */
-function endingOf(error: unknown, signal: AbortSignal, claim: Claim): Ending {
+function endingOf(error: unknown, signal: AbortSignal, claim: Claim): turns.Ending {
   if (signal.aborted) return { status: signal.reason === "stopped" ? "stopped" : "interrupted" };
   const code = error instanceof CipError ? error.code : "internal";
   log.error({ err: error, tenant_id: claim.tenantId, turn_id: claim.turnId, code }, "a turn failed");

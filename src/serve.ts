@@ -23,9 +23,10 @@ export async function serve(config: Config, role: Role): Promise<void> {
   let end = async () => {};
   let ending = false;
   const shutDown = async (signal: string) => {
+    // More signals change nothing: one Ctrl-C reaches a process that npx or a shell started several times.
     if (ending) return;
     ending = true;
-    log.info({ signal }, "shutting down");
+    log.info({ signal, drain_ms: instance.drainMs }, "shutting down");
     await end();
     process.exit(0);
   };

@@ -66,7 +66,11 @@ export const settings = {
   LLM_MAX_TOKENS: model(integer(1, 1_000_000), "4096", "Tokens of one answer at most"),
   LLM_THINKING: model(oneOf("on", "off"), undefined, "on or off (DeepSeek); unset: as the model has it"),
   LLM_EXTRA_BODY: model(jsonObject, "{}", "JSON object merged into each request (RFC 7396)"),
-  LLM_CONNECT_TIMEOUT_MS: model(timeoutMs, "10000", "Wait for a connection at most"),
+  LLM_CONNECT_TIMEOUT_MS: model(
+    timeoutMs,
+    "10000",
+    "Wait for a connection, on top of that for the first token",
+  ),
   LLM_FIRST_TIMEOUT_MS: model(timeoutMs, "60000", "Wait for the first token at most"),
   LLM_IDLE_TIMEOUT_MS: model(timeoutMs, "30000", "Wait between two tokens at most"),
   LLM_TOTAL_TIMEOUT_MS: model(timeoutMs, "600000", "Wait for the whole answer at most"),
@@ -74,9 +78,13 @@ export const settings = {
   LLM_FALLBACK_API_KEY: model(bearer, undefined, "Its key", "secret"),
   LLM_FALLBACK_MODEL: model(line(200), undefined, "Its model"),
 
-  TENANT_NAME: prompt(line(200), undefined, "Name of the site or its owner; unset: the tenant's id"),
+  TENANT_NAME: prompt(line(200), undefined, "Name of the site or its owner; unset: its id"),
   PROMPT_FILE: prompt(path, "prompts/default.md", "System prompt, a Markdown file"),
-  HISTORY_TOKENS_MAX: prompt(integer(1, 10_000_000), "16000", "Tokens of earlier turns sent along at most"),
+  HISTORY_TOKENS_MAX: prompt(
+    integer(1, 10_000_000),
+    "16000",
+    "Tokens of the newest message and earlier turns at most",
+  ),
   // The body of a request is at most 64 KiB, so a higher limit could not be used.
   MESSAGE_CHARS_MAX: prompt(integer(1, 60_000), "8000", "Characters of one message at most"),
 
@@ -90,7 +98,7 @@ export const settings = {
   ),
   QUEUE_WAIT_MS: limits(integer(0, 600_000), "10000", "Wait for room among them at most"),
 
-  UI_TITLE: page(line(100), undefined, "Title of the chat; unset: TENANT_NAME"),
+  UI_TITLE: page(line(100), undefined, "Title of the chat; unset: TENANT_NAME, else Chat"),
   UI_LANGUAGE: page(language, undefined, "Language as in en or pt-BR; unset: the browser's"),
   UI_GREETING: page(text(2000), undefined, "Text above an empty conversation"),
 } as const satisfies Record<string, Setting>;

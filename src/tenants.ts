@@ -97,7 +97,8 @@ function tenantFiles({ cwd, values, sources, report }: Base): Map<string, Source
       return readdirSync(path).sort();
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
-      if (code === "ENOENT") return [];
+      const given = sources.some(({ given }) => given.has("TENANTS_DIR"));
+      if (code === "ENOENT" && !given) return [];
       const giver = sources.find(({ given }) => given.has("TENANTS_DIR"))?.file ?? ".env";
       report(giver, "TENANTS_DIR", code === "ENOTDIR" ? "must name a folder" : `cannot be read (${code})`);
       return [];

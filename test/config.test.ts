@@ -121,6 +121,7 @@ describe("where a setting comes from", () => {
     expect(problem({ "sites/acme.env": "UI_LANGUAGE=?" }, { TENANTS_DIR: "./sites/" })).toStartWith(
       "sites/acme.env: UI_LANGUAGE must be a BCP 47",
     );
+    expect(problem({}, { TENANTS_DIR: "sits" })).toBe("environment: TENANTS_DIR cannot be read (ENOENT)");
     expect(problem({ sites: "" }, { TENANTS_DIR: "sites" })).toBe(
       "environment: TENANTS_DIR must name a folder",
     );

@@ -170,6 +170,25 @@ describe("the loader", () => {
     expect(await inside.evaluate((node) => getComputedStyle(node).width)).not.toBe("5px");
   });
 
+  test("leaves its own button on a phone until the chat has one, so that nobody is caught in it", async () => {
+    const phone = { width: 390, height: 844 };
+    const shop = await visit(hosts.listed, snippet('data-tenant="misspelled"'), {
+      ...phone,
+      expected: [/404/],
+    });
+    await shop.getByRole("button", { name: "Open chat" }).click();
+    await shop.getByRole("button", { name: "Close chat" }).click();
+    await shop.getByRole("button", { name: "Open chat" }).waitFor();
+
+    const right = await visit(hosts.listed, snippet(), phone);
+    await right.getByRole("button", { name: "Open chat" }).click();
+    await right.frameLocator("cip-chat iframe").getByRole("button", { name: "Close chat" }).waitFor();
+    await until(
+      async () => (await right.locator("cip-chat button").isVisible()) === false || null,
+      "it gives way",
+    );
+  });
+
   test("speaks the language of the page", async () => {
     const window = await visit(hosts.listed, `<html lang="ru"><body>${snippet()}`);
     await window.getByRole("button", { name: "Открыть чат" }).click();

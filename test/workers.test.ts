@@ -2,6 +2,7 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { type Fleet, fleet, settled, shortLease } from "./fleet.ts";
 import { answer, type Call, type Step } from "./model.ts";
+import { run } from "./server.ts";
 import { expectProblem, siteOf, type Turn } from "./site.ts";
 import { until } from "./support.ts";
 
@@ -47,6 +48,16 @@ describe("workers apart from web instances", () => {
     expect(await settled(site, token, spoken.id)).toMatchObject({ status: "interrupted", answer: "Half" });
     expect(await settled(site, token, silent.id)).toMatchObject({ status: "done", answer: "echo: Think" });
   });
+});
+
+test("a role of its own needs a database of its own", async () => {
+  for (const role of ["web", "worker"]) {
+    const { exitCode, stderr } = await run(["--role", role]);
+    expect([exitCode, stderr]).toEqual([
+      1,
+      expect.stringMatching(/^cip: --role \w+ needs DATABASE_URL: .+\.\n$/),
+    ]);
+  }
 });
 
 test("a site with much to do does not hold up another, and each is served in its order", async () => {

@@ -47,7 +47,10 @@ export function sse(
         timer.refresh();
         controller.enqueue(encode(next.value));
       },
-      cancel: () => gone.abort(),
+      cancel() {
+        gone.abort();
+        frames.return(); // or one that waits to be asked for the next would keep its place for ever
+      },
     },
     { highWaterMark: 0 },
   );

@@ -44,18 +44,22 @@ export const turns = (services: Services) => {
         });
         const gone = new AbortController();
         request.signal.addEventListener("abort", () => gone.abort());
-        server?.timeout(request, 0); // what bounds the wait is the queue's time and the model's deadlines
-        const opened = await chat.open(visitor, question, gone.signal);
-        const location = `/v1/${visitor.tenant.id}/turns/${opened.id}`;
-        if (delivery === "sse") {
+        // What bounds the wait is the queue's time and the model's deadlines. The connection's own limit comes back
+        // with what is sent, for the connection may be kept for other requests.
+        server?.timeout(request, 0);
+        try {
+          const opened = await chat.open(visitor, question, gone.signal);
+          const location = `/v1/${visitor.tenant.id}/turns/${opened.id}`;
+          if (delivery === "sse")
+            return sse(follow(opened, opened.answer, 0, gone.signal), gone, { location });
+          if (delivery === "json") return await whole(visitor, opened, gone.signal);
+          gone.abort(); // nobody follows
+          set.status = 202;
+          Object.assign(set.headers, { location, "preference-applied": "respond-async" });
+          return { turn: turnBody(await chat.snapshot(visitor, opened.id)) };
+        } finally {
           server?.timeout(request, stalledSeconds);
-          return sse(follow(opened, opened.answer, 0, gone.signal), gone, { location });
         }
-        if (delivery === "json") return whole(visitor, opened, gone.signal);
-        gone.abort(); // nobody follows
-        set.status = 202;
-        Object.assign(set.headers, { location, "preference-applied": "respond-async" });
-        return { turn: turnBody(await chat.snapshot(visitor, opened.id)) };
       },
       {
         ...jsonBody,
