@@ -87,14 +87,14 @@ describe("from every offset of an answer the rest comes, once and whole", () => 
     const { release, releaseAll } = site.hold(steps);
     const { id } = await site.begin(token, "Think");
     for (let i = 0; i < 3; i++) release();
-    const readers = offsets.map(async (k) => {
-      const how = k % 2 === 0;
-      const response = how
-        ? await site.follow(token, id, `?after=${k}`)
-        : await site.follow(token, id, "", { "last-event-id": String(k) });
-      return read(response);
-    });
-    await Bun.sleep(50);
+    const responses = await Promise.all(
+      offsets.map((k) =>
+        k % 2 === 0
+          ? site.follow(token, id, `?after=${k}`)
+          : site.follow(token, id, "", { "last-event-id": String(k) }),
+      ),
+    );
+    const readers = responses.map(read);
     releaseAll();
     for (const [k, reading] of (await Promise.all(readers)).entries()) {
       expect(reading).toMatchObject({ got: rest(k), terminal: "finish", turnId: id });

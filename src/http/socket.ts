@@ -16,7 +16,7 @@ import { type Services, sitePrefix, tenantOf, uuidOf } from "./services.ts";
 import { stalledSeconds } from "./sse.ts";
 
 const closed = { additionalProperties: false };
-/** Comes back in the error that a frame caused, and with the first chunk of the turn that it opened or followed. */
+/** Comes back in the error that a frame caused, and with each chunk of the turn that it opened or followed. */
 const ref = Type.Optional(Type.String({ maxLength: 100 }));
 const Frame = Type.Union([
   Type.Object({ type: Type.Literal("auth"), token: Type.String(), ref }, closed),
@@ -156,12 +156,10 @@ class Connection {
   }
 
   async #forward(opened: Opened, after: number, ref: string | undefined): Promise<void> {
-    let first = ref === undefined ? {} : { ref };
     for await (const { offset, chunk } of follow(opened, opened.answer, after, this.#gone.signal)) {
       // Each of its turns may find room only to see another one take it, so they look again until they have it.
       while (this.#isFull && !this.#gone.signal.aborted) await this.#room();
-      this.raw.send(JSON.stringify({ turn_id: opened.id, offset, chunk, ...first }));
-      first = {};
+      this.raw.send(JSON.stringify({ turn_id: opened.id, offset, chunk, ref }));
     }
   }
 
