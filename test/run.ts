@@ -6,7 +6,12 @@ import { cutDown, repository, temporaryFolder, untilItExits } from "./support.ts
 const started = performance.now();
 const folder = temporaryFolder();
 const report = join(folder, "report.xml");
+const again = join(folder, "again.xml");
 const notes = join(folder, "left-out.jsonl");
+// CI makes `bun test` refuse `.only`, which would silently leave out the rest.
+const environment = { CI: "true", CIP_TEST_LEFT_OUT: notes };
+/** More than so many files with failures are no matter of a busy machine. */
+const unsteadyFilesMax = 4;
 process.on("exit", cutDown);
 let interrupted = false;
 let running: Bun.Subprocess | undefined;
@@ -30,16 +35,21 @@ await step("types", [process.execPath, "node_modules/.bin/tsc", "--noEmit"]);
 await step("build", [process.execPath, "src/build.ts"]);
 // Most tests wait for a process, a deadline or a browser: on 2 cores three files side by side take less than half the time.
 const side = ["--parallel=3", "--timeout=60000", "--no-orphans"];
-const junit = ["--reporter=junit", `--reporter-outfile=${report}`];
-await step("tests", [process.execPath, "test", ...side, ...junit, ...process.argv.slice(2)], {
-  // CI makes `bun test` refuse `.only`, which would silently leave out the rest.
-  CI: "true",
-  CIP_TEST_LEFT_OUT: notes,
-});
-
-const { passed, failed, skipped } = count();
+await step("tests", bunTest(report, [...side, ...process.argv.slice(2)]), environment);
+const first = count(report);
+const unsteady = filesWithFailures();
+// Real processes meet real deadlines: on a busy machine some pass only where nothing else runs. They are named.
+if (broken.includes("tests") && unsteady.length > 0 && unsteady.length <= unsteadyFilesMax) {
+  broken.splice(broken.indexOf("tests"), 1);
+  await step("tests", bunTest(again, ["--timeout=60000", "--no-orphans", ...unsteady]), environment);
+}
+const second = existsSync(again) ? count(again) : { failures: first.failures };
+const failed = Math.max(second.failures, broken.includes("tests") ? 1 : 0);
+const passed = first.total - first.skipped - failed;
+const { skipped } = first;
 const failures = failed + broken.filter((name) => name !== "tests").length;
 for (const name of broken) console.log(`failed: ${name}`);
+if (failed === 0 && unsteady.length > 0) console.log(`passed only when run alone: ${unsteady.join(", ")}`);
 for (const { what, why } of leftOut()) console.log(`left out: ${what} (${why})`);
 if (skipped > 0) console.log("A skipped test counts as a failed run: mend it or delete it.");
 console.log(`${secondsSince(started)} s in all`);
@@ -67,16 +77,26 @@ function secondsSince(startMs: number): string {
   return ((performance.now() - startMs) / 1000).toFixed(1);
 }
 
-/** Counts by the report; what it does not know of (a file that does not load, a crash) shows in the exit code. */
-function count() {
+function bunTest(outfile: string, args: string[]): string[] {
+  return [process.execPath, "test", "--reporter=junit", `--reporter-outfile=${outfile}`, ...args];
+}
+
+/** As the report has it; a file that could not even be loaded is in none, but has the step fail. */
+function count(path: string): { total: number; failures: number; skipped: number } {
   const totals = /<testsuites[^>]* tests="(\d+)"[^>]* failures="(\d+)"[^>]* skipped="(\d+)"/;
-  const found = existsSync(report) ? totals.exec(readFileSync(report, "utf8")) : null;
+  const found = existsSync(path) ? totals.exec(readFileSync(path, "utf8")) : null;
   const [total = 0, failures = 0, skipped = 0] = (found ?? []).slice(1).map(Number);
-  return {
-    passed: total - failures - skipped,
-    failed: Math.max(failures, broken.includes("tests") ? 1 : 0),
-    skipped,
-  };
+  return { total, failures, skipped };
+}
+
+/** Those that the report has failures of, and of a whole run those that it does not have at all. */
+function filesWithFailures(): string[] {
+  const text = existsSync(report) ? readFileSync(report, "utf8") : "";
+  const all = process.argv.length > 2 ? [] : [...new Bun.Glob("test/**/*.test.ts").scanSync(repository)];
+  const missing = all.filter((path) => !text.includes(`file="${path}"`));
+  const files = [...text.matchAll(/<testsuite [^>]*file="([^"]+)"[^>]* failures="(\d+)"/g)];
+  const failing = files.filter(([, , failures]) => failures !== "0").map(([, file = ""]) => file);
+  return [...new Set([...failing, ...missing])];
 }
 
 function leftOut(): { what: string; why: string }[] {
