@@ -174,10 +174,11 @@ export async function sweep(tx: SystemTx, dead: Dead): Promise<{ requeued: numbe
       : dead === "expired"
         ? tx`lease_until < now()`
         : tx`instance_id = ${dead.instanceId}`;
+  const again = tx`parts = '[]' and epoch < ${epochMax} and not stop_requested and superseded_by is null`;
   const rows = await tx<{ status: string }[]>`
     update turns set
-      status = case when parts = '[]' and epoch < ${epochMax} and not stop_requested and superseded_by is null then 'queued' else 'interrupted' end,
-      finished_at = case when parts = '[]' and epoch < ${epochMax} and not stop_requested and superseded_by is null then null else now() end,
+      status = case when ${again} then 'queued' else 'interrupted' end,
+      finished_at = case when ${again} then null else now() end,
       epoch = epoch + 1, lease_until = null, instance_id = null
     where status = 'running' and (${which})
     returning status`;

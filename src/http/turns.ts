@@ -24,7 +24,7 @@ export const turns = (services: Services) => {
   async function whole(visitor: Visitor, opened: Opened, gone: AbortSignal) {
     for await (const _frame of follow(opened, opened.answer, 0, gone));
     const turn = await chat.snapshot(visitor, opened.id);
-    // The turn was taken from this process before it had said anything: it is answered by another one now.
+    // The turn was taken from this process before what it had said was stored: another one answers it anew.
     if (turn.finished_at === null && !gone.aborted)
       return whole(visitor, await chat.find(visitor, opened.id, gone), gone);
     if (turn.status === "failed" || turn.status === "interrupted") throw failure(turn);
