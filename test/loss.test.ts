@@ -116,6 +116,7 @@ describe("a message", () => {
     await chat.refusal.getByText("No connection.").waitFor();
     await chat.box.press("Enter");
     await chat.shows("echo: Anyone?");
+    await chat.idle();
     await chat.ask("Anyone?");
     await until(async () => (await chat.turns.count()) === 2, "the same words are a new message later on");
     await chat.idle();

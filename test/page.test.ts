@@ -23,6 +23,7 @@ describe("an answer", () => {
     await chat.page.reload();
     await chat.page.reload();
     releaseAll();
+    await chat.shows("One two three."); // before it has loaded anything the page is idle too
     await chat.idle();
     expect(await chat.text()).toBe("One two three.");
     expect(await stored(site, chat.page)).toMatchObject([
