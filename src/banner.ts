@@ -5,24 +5,32 @@ import { databaseAt } from "./explain.ts";
 
 const namesShownMax = 5;
 
-export function banner({ instance, tenants }: Config, role: Role, port: number): string {
+export function banner({ instance, tenants, warnings }: Config, role: Role, port: number): string {
   const all = [...tenants.values()];
+  const shown = role === "worker" ? [] : all;
   const demo = all.filter((tenant) => tenant.model.demo);
   const lines = [
     `cip ${pkg.version} listens on http://${hostOf(instance.host)}:${port}`,
+    ...(instance.publicUrl ? [`  public    ${instance.publicUrl}`] : []),
     ...(role === "worker" ? ["  role      worker: runs the turns that wait, serves no visitors"] : []),
-    `  database  ${instance.databaseUrl === undefined ? `embedded, in ${instance.dataDir}` : databaseOf(instance.databaseUrl)}`,
+    `  database  ${instance.databaseUrl === undefined ? `embedded, in ${instance.dataDir}` : databaseOf(instance.databaseUrl.reveal())}`,
     `  model     ${modelsOf(all)}`,
     `  sites     ${sitesOf(all)}`,
   ];
-  const next: string[] = [];
+  const notes = warnings.map((warning) => `Warning: ${warning}`);
+  const open = shown.filter(({ allowedOrigins }) => allowedOrigins.includes("*"));
+  if (open.length > 0)
+    notes.push(`Warning: ALLOWED_ORIGINS=* lets any site on the web embed and call ${sitesOf(open)}`);
   if (demo.length > 0)
-    next.push(
-      "put LLM_API_KEY=… (DeepSeek), or LLM_BASE_URL and LLM_MODEL of any OpenAI-compatible server, into .env",
+    notes.push(
+      "Next: put LLM_API_KEY=… (DeepSeek), or LLM_BASE_URL and LLM_MODEL of any OpenAI-compatible server, into .env",
     );
-  if (role !== "worker" && all.some((tenant) => tenant.allowedOrigins.length === 0))
-    next.push("set ALLOWED_ORIGINS to the sites that may embed the chat; until then only this server may.");
-  if (next.length > 0) lines.push("", ...next.map((step) => `Next: ${step}`));
+  const closed = shown.filter(({ allowedOrigins }) => allowedOrigins.length === 0);
+  if (closed.length > 0)
+    notes.push(
+      `Next: set ALLOWED_ORIGINS to the sites that may embed the chat; without it, this server only: ${sitesOf(closed)}`,
+    );
+  if (notes.length > 0) lines.push("", ...notes);
   return `${lines.join("\n")}\n`;
 }
 

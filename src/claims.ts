@@ -1,5 +1,6 @@
 // Claims: which instance runs a turn, and the writes that only it may make. Every one names the claim's epoch.
 import type { SystemTx, TenantTx } from "./db.ts";
+import type { Context } from "./placeholders.ts";
 import type { Ending, NewTurn, Part } from "./turns.ts";
 
 /** A turn that an instance runs. Whoever takes it over gets a higher epoch, and the old one can write no more. */
@@ -24,11 +25,11 @@ export async function store(
   lease: Lease | undefined,
 ): Promise<Claim | undefined> {
   const [row] = await tx<{ epoch: number }[]>`
-    insert into turns (tenant_id, id, conversation_id, user_id, status, message, language, idempotency_key, request_hash,
-      versions, instance_id, lease_until)
+    insert into turns (tenant_id, id, conversation_id, user_id, status, message, language, context, idempotency_key,
+      request_hash, versions, instance_id, lease_until)
     values (${tx.tenantId}, ${turn.id}, ${turn.conversationId}, ${turn.userId}, ${lease ? "running" : "queued"},
-      ${turn.message}, ${turn.language ?? null}, ${turn.idempotency?.key ?? null}, ${turn.idempotency?.requestHash ?? null},
-      ${tx.json(turn.versions)}, ${lease?.instanceId ?? null}, ${lease ? lapse(tx, lease) : null})
+      ${turn.message}, ${turn.language ?? null}, ${turn.context ? tx.json(turn.context) : null},
+      ${turn.idempotency?.key ?? null}, ${turn.idempotency?.requestHash ?? null}, ${tx.json(turn.versions)}, ${lease?.instanceId ?? null}, ${lease ? lapse(tx, lease) : null})
     on conflict do nothing
     returning epoch`;
   return row && { tenantId: tx.tenantId, turnId: turn.id, epoch: row.epoch };
@@ -48,6 +49,20 @@ export async function isFull(tx: TenantTx, runsMax: number | undefined): Promise
   return (row?.count ?? 0) >= runsMax;
 }
 
+/**
+ * Whether `runsMax` turns of the visitor are unfinished, running and waiting ones, on all instances together. As with
+ * `isFull`, what is added within this transaction is counted before anybody else of this visitor is told.
+ */
+export async function isBusy(tx: TenantTx, userId: string, runsMax: number): Promise<boolean> {
+  const [, [row]] = await Promise.all([
+    tx`select pg_advisory_xact_lock(hashtextextended(${`cip visitor ${tx.tenantId} ${userId}`}, 0))`,
+    tx<{ count: number }[]>`
+      select count(*)::integer as count from turns
+      where tenant_id = ${tx.tenantId} and user_id = ${userId} and status in ('queued', 'running')`,
+  ]);
+  return (row?.count ?? 0) >= runsMax;
+}
+
 /** The tenants that have turns waiting, those with the fewest running ones first. */
 export async function tenantsWaiting(tx: SystemTx): Promise<string[]> {
   const rows = await tx<{ tenant_id: string }[]>`
@@ -62,6 +77,7 @@ export type Waiting = {
   conversationId: string;
   message: string;
   language: string | undefined;
+  context: Context | undefined;
 };
 
 /** Claims the tenant's turn that waits the longest of those whose conversation is idle. */
@@ -74,6 +90,7 @@ export async function claimOldest(tx: TenantTx, lease: Lease): Promise<Waiting |
       conversation_id: string;
       message: string;
       language: string | null;
+      context: Context | null;
     }[]
   >`
     update turns set status = 'running', epoch = epoch + 1, instance_id = ${lease.instanceId}, lease_until = ${lapse(tx, lease)}
@@ -88,9 +105,9 @@ export async function claimOldest(tx: TenantTx, lease: Lease): Promise<Waiting |
       limit 1
       for update skip locked
     )
-    returning id, epoch, user_id, conversation_id, message, language`;
+    returning id, epoch, user_id, conversation_id, message, language, context`;
   if (!row) return undefined;
-  const { id, epoch, user_id, conversation_id, message, language } = row;
+  const { id, epoch, user_id, conversation_id, message, language, context } = row;
   const claim = { tenantId: tx.tenantId, turnId: id, epoch };
   return {
     claim,
@@ -98,6 +115,7 @@ export async function claimOldest(tx: TenantTx, lease: Lease): Promise<Waiting |
     conversationId: conversation_id,
     message,
     language: language ?? undefined,
+    context: context ?? undefined,
   };
 }
 

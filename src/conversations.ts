@@ -1,13 +1,15 @@
-// Conversations: the rows, always of one visitor of one tenant.
+// Conversations: the rows of one tenant, each of one user.
 import type { TenantTx } from "./db.ts";
 import { CipError } from "./errors.ts";
+import { of, type Whose } from "./users.ts";
 
-export type Conversation = { id: string; title: string; created_at: Date; updated_at: Date };
+export type Conversation = { id: string; user_id: string; title: string; created_at: Date; updated_at: Date };
 
 const titleCharsMax = 80;
+const columns = (tx: TenantTx) => tx`id, user_id, title, created_at, updated_at`;
 
 /**
- * Makes sure that the conversation is there and this visitor's; a new one is titled with the start of `message`.
+ * Makes sure that the conversation is there and this user's; a new one is titled with the start of `message`.
  * Throws not_found where the id is somebody else's.
  */
 export async function open(tx: TenantTx, userId: string, id: string, message: string): Promise<void> {
@@ -20,48 +22,81 @@ export async function open(tx: TenantTx, userId: string, id: string, message: st
 }
 
 /** One conversation. Throws not_found. */
-export async function get(tx: TenantTx, userId: string, id: string): Promise<Conversation> {
+export async function get(tx: TenantTx, whose: Whose, id: string): Promise<Conversation> {
   return found(
     await tx<Conversation[]>`
-    select id, title, created_at, updated_at from conversations
-    where tenant_id = ${tx.tenantId} and id = ${id} and user_id = ${userId}`,
+    select ${columns(tx)} from conversations
+    where tenant_id = ${tx.tenantId} and id = ${id} ${of(tx, whose)}`,
   );
 }
 
 export type Place = { updatedAt: Date; id: string };
+/** Which conversations of a list: those older than the one where the last page ended, `since` <= their last activity < `until`. */
+export type Span = { before?: Place | undefined; since?: Date | undefined; until?: Date | undefined };
 
-/** The visitor's conversations, newest activity first, those older than `before`. */
+/** Conversations, newest activity first. */
 export async function list(
   tx: TenantTx,
-  userId: string,
+  whose: Whose,
   limit: number,
-  before?: Place,
+  { before, since, until }: Span = {},
 ): Promise<Conversation[]> {
   return tx<Conversation[]>`
-    select id, title, created_at, updated_at from conversations
-    where tenant_id = ${tx.tenantId} and user_id = ${userId}
+    select ${columns(tx)} from conversations
+    where tenant_id = ${tx.tenantId} ${of(tx, whose)}
       ${before ? tx`and (updated_at, id) < (${before.updatedAt}, ${before.id})` : tx``}
+      ${since ? tx`and updated_at >= ${since}` : tx``}
+      ${until ? tx`and updated_at < ${until}` : tx``}
     order by updated_at desc, id desc
     limit ${limit}`;
 }
 
 /** Throws not_found. */
-export async function rename(tx: TenantTx, userId: string, id: string, title: string): Promise<Conversation> {
+export async function rename(tx: TenantTx, whose: Whose, id: string, title: string): Promise<Conversation> {
   return found(
     await tx<Conversation[]>`
     update conversations set title = ${title}
-    where tenant_id = ${tx.tenantId} and id = ${id} and user_id = ${userId}
-    returning id, title, created_at, updated_at`,
+    where tenant_id = ${tx.tenantId} and id = ${id} ${of(tx, whose)}
+    returning ${columns(tx)}`,
   );
 }
 
 /** Deletes the conversation and all its turns. Throws not_found. */
-export async function remove(tx: TenantTx, userId: string, id: string): Promise<void> {
+export async function remove(tx: TenantTx, whose: Whose, id: string): Promise<void> {
   const rows = await tx`
     delete from conversations
-    where tenant_id = ${tx.tenantId} and id = ${id} and user_id = ${userId}
+    where tenant_id = ${tx.tenantId} and id = ${id} ${of(tx, whose)}
     returning id`;
   if (rows.length === 0) throw new CipError("not_found");
+}
+
+/** The user's oldest `limit` conversations, those after `after`. */
+export async function inOrder(
+  tx: TenantTx,
+  userId: string,
+  limit: number,
+  after: Pick<Conversation, "created_at" | "id"> | undefined,
+): Promise<Conversation[]> {
+  return tx<Conversation[]>`
+    select ${columns(tx)} from conversations
+    where tenant_id = ${tx.tenantId} and user_id = ${userId}
+      ${after ? tx`and (created_at, id) > (${after.created_at}, ${after.id})` : tx``}
+    order by created_at, id
+    limit ${limit}`;
+}
+
+/**
+ * Deletes all of the user's conversations with all their turns. The locks are taken in the order in which others take
+ * them: who asks takes a conversation before its turns, and a process writes its runs about as they were begun.
+ */
+export async function removeAll(tx: TenantTx, userId: string): Promise<void> {
+  await Promise.all([
+    tx`select from conversations where tenant_id = ${tx.tenantId} and user_id = ${userId} order by id for update`,
+    tx`
+      select from turns where tenant_id = ${tx.tenantId} and user_id = ${userId} and status = 'running'
+      order by id for update`,
+    tx`delete from conversations where tenant_id = ${tx.tenantId} and user_id = ${userId}`,
+  ]);
 }
 
 function found(rows: Conversation[]): Conversation {

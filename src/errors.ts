@@ -1,4 +1,5 @@
 // The one error class and the one table from code to status: what a client may ever learn of a failure.
+import type { Standing } from "./limits.ts";
 
 /** HTTP status and title of every code a client can receive (RFC 9457, `status` and `title`). */
 export const errors = {
@@ -6,9 +7,12 @@ export const errors = {
   invalid_json: [400, "The body is not JSON in UTF-8"],
   invalid_cursor: [400, "The cursor is not one this server gave"],
   unauthorized: [401, "A valid token is needed"],
+  identity_invalid: [401, "The site's word for this visitor does not hold"],
+  identity_required: [401, "This chat is for users the site vouches for"],
   not_found: [404, "There is no such thing here"],
   method_not_allowed: [405, "This address does not take that method"],
   not_acceptable: [406, "This address answers with text/event-stream or application/json"],
+  body_timeout: [408, "The body took too long to arrive"],
   turn_running: [409, "An answer is still being written in this conversation"],
   turn_replaced: [409, "Another turn has taken this one's place"],
   body_too_large: [413, "The body is too large"],
@@ -17,6 +21,9 @@ export const errors = {
   idempotency_conflict: [422, "The idempotency key was used for another request"],
   message_empty: [422, "The message is empty"],
   message_too_long: [422, "The message is too long"],
+  too_many_requests: [429, "Too many requests in a short time"],
+  too_many_runs: [429, "Too many answers of this visitor are unfinished"],
+  budget_exhausted: [429, "The tokens of this day are used up"],
   internal: [500, "Something went wrong on this server"],
   model_failed: [502, "The model did not answer"],
   model_rejected: [502, "The model refused the request"],
@@ -33,7 +40,13 @@ export const errors = {
 export type ErrorCode = keyof typeof errors;
 
 /** What goes into the problem document beside `code`: `detail` for people, the rest for programs. */
-export type ErrorDetails = { detail?: string; turn_id?: string; retryAfterSeconds?: number; allow?: string };
+export type ErrorDetails = {
+  detail?: string;
+  turn_id?: string;
+  retryAfterSeconds?: number;
+  allow?: string;
+  standing?: Standing;
+};
 
 /** An expected failure. Its message and details are shown to clients; `cause` only ever reaches the log. */
 export class CipError extends Error {

@@ -1,6 +1,7 @@
 // What went wrong at the start, in words that a person can act on, and without a secret in them.
 import { ConfigError } from "./config.ts";
 import { DataDirError } from "./datadir.ts";
+import { IsolationError } from "./isolation.ts";
 import { firstHostOnly } from "./values.ts";
 
 /** The database could not be made ready; `cause` is why. `url` is undefined for the embedded one. */
@@ -26,6 +27,7 @@ export function explain(error: unknown): string {
 }
 
 function explainDatabase({ url, cause }: DatabaseStartError): string {
+  if (cause instanceof IsolationError) return cause.message;
   if (url === undefined) return withCause("The embedded database could not be made ready", cause);
   const { name, user, host } = databaseAt(url);
   const where = `The database ${name} at ${host}`;

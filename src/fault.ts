@@ -1,5 +1,7 @@
 // What went wrong upstream: the code a client learns, words that only the log gets, and whether to try again.
+
 import { CipError, type ErrorCode } from "./errors.ts";
+import type { Secret } from "./secret.ts";
 
 /** `retryAfterMs`: the same call may succeed after that time; undefined where it would only fail again. */
 export class Fault extends Error {
@@ -25,7 +27,7 @@ export function refusal(status: number, headers: Headers | undefined, message: s
 }
 
 /** What complete() throws: nothing of the upstream's wording but in `cause`, and there no key. */
-export function toCipError({ code, message }: Fault, apiKeys: string[]): CipError {
+export function toCipError({ code, message }: Fault, apiKeys: (Secret | undefined)[]): CipError {
   return new CipError(code, {}, { cause: new Error(scrub(message, apiKeys)) });
 }
 
@@ -45,8 +47,8 @@ function retryAfter(headers: Headers | undefined): number | undefined {
 }
 
 /** Providers quote the key they refuse, at times shortened or masked by stars. */
-function scrub(message: string, apiKeys: string[]): string {
+function scrub(message: string, apiKeys: (Secret | undefined)[]): string {
   let scrubbed = message;
-  for (const key of apiKeys) if (key !== "") scrubbed = scrubbed.replaceAll(key, "[key]");
+  for (const key of apiKeys) if (key) scrubbed = scrubbed.replaceAll(key.reveal(), "[key]");
   return scrubbed.replace(/(\bsk-|Bearer\s+)[^\s"',;}]+/gi, "$1[key]").slice(0, messageCharsMax);
 }

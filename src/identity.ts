@@ -1,40 +1,70 @@
-// Who is asking: visitor tokens, signed by this server, that name tenant, user and expiry. Nothing a client claims is trusted.
+// Who is asking: visitor tokens, signed by this server, that name tenant, user and expiry, and the keys of a tenant's
+// backend. Nothing a client claims is trusted.
+import { createHash, timingSafeEqual } from "node:crypto";
 import { jwtVerify, SignJWT } from "jose";
+import type { Tenant } from "./config.ts";
+import { CipError } from "./errors.ts";
 import type { Keys } from "./keys.ts";
+import { userOf } from "./users.ts";
 
 const issuer = "cip";
 const algorithm = "HS256";
 
-/** A token for one visitor of one tenant (RFC 7519: `aud` is the tenant, `sub` the user). */
+/** `userId` is as the rows have it, so that no token can name a user of the other kind. */
+export type Identified = { userId: string; expiresAt: Date };
+
+/** A token for one user of one tenant (RFC 7519: `aud` is the tenant, `sub` the user). `exp` has whole seconds. */
 export async function issue(
   keys: Keys,
-  tenantId: string,
+  tenant: Tenant,
   userId: string,
-  ttlMs: number,
+  endsMs = Number.POSITIVE_INFINITY,
 ): Promise<{ token: string; expiresAt: Date }> {
-  const expiresAt = new Date(Math.floor((Date.now() + ttlMs) / 1_000) * 1_000);
+  const lastMs = Math.min(endsMs, Date.now() + tenant.visitorTokenTtlMs);
+  const expiresAt = new Date(Math.floor(lastMs / 1_000) * 1_000);
   const token = await new SignJWT()
     .setProtectedHeader({ alg: algorithm })
     .setIssuer(issuer)
-    .setAudience(tenantId)
+    .setAudience(tenant.id)
     .setSubject(userId)
     .setIssuedAt()
     .setExpirationTime(expiresAt)
-    .sign(keys.visitorToken);
+    .sign(keys.visitorToken.sign);
   return { token, expiresAt };
 }
 
-/** The user that the token names, or undefined where it is not this server's for this tenant, or too old. */
-export async function verify(keys: Keys, tenantId: string, token: string): Promise<string | undefined> {
+/**
+ * Whom the token names. Throws unauthorized where it is not this server's for this tenant, or too old, or of a user that
+ * the tenant no longer has vouched for; identity_required where it has to be.
+ */
+export async function identify(keys: Keys, tenant: Tenant, token: string): Promise<Identified> {
+  for (const key of keys.visitorToken.accept) {
+    const found = await verified(key, tenant.id, token);
+    if (!found) continue;
+    const { anonymous } = userOf(found.userId);
+    if (anonymous && tenant.identity.mode === "required") throw new CipError("identity_required");
+    if (!anonymous && tenant.identity.mode === "off") break;
+    return found;
+  }
+  throw new CipError("unauthorized");
+}
+
+async function verified(key: Uint8Array, tenantId: string, token: string): Promise<Identified | undefined> {
   try {
-    const { payload } = await jwtVerify(token, keys.visitorToken, {
+    const { payload } = await jwtVerify<{ sub: string; exp: number }>(token, key, {
       algorithms: [algorithm],
       issuer,
       audience: tenantId,
       requiredClaims: ["sub", "exp"],
     });
-    return payload.sub;
+    return { userId: payload.sub, expiresAt: new Date(payload.exp * 1_000) };
   } catch {
     return undefined; // Why a token was refused is nobody's business but its maker's.
   }
+}
+
+/** Whether the credential is one of the tenant's API keys. All of them are looked at, each in constant time. */
+export function isBackend({ apiKeys }: Tenant, credential: string): boolean {
+  const digest = createHash("sha256").update(credential).digest();
+  return apiKeys.reduce((found, key) => timingSafeEqual(key, digest) || found, false);
 }

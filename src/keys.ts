@@ -1,24 +1,40 @@
-// The key that signs tokens and hashes names. Unset, the instances on one database agree on a random one, kept there.
+// The keys that sign tokens and hash names. Unset, the instances on one database agree on a random secret, kept there.
 import { createHmac, hkdfSync, randomBytes } from "node:crypto";
 import type { Database } from "./db.ts";
+import type { Secret } from "./secret.ts";
 
 /** Keys for one purpose each, derived from the one secret (HKDF-SHA256, RFC 5869). */
 export type Keys = {
-  /** Signs visitor tokens; 32 bytes. */
-  visitorToken: Uint8Array;
+  /** Visitor tokens are signed with the one, and accepted when one of the others signed them; 32 bytes each. */
+  visitorToken: { sign: Uint8Array; accept: readonly Uint8Array[] };
   /** What the model's provider is told of a visitor: 32 hex digits that say nothing of tenant or user. */
   pseudonym(tenantId: string, userId: string): string;
+  /** Whose a bucket of limits is: 32 hex digits that say nothing of user or address. */
+  holder(tenantId: string, whose: string): string;
 };
 
-export async function loadKeys(db: Database, configured: string | undefined): Promise<Keys> {
-  const secret = configured ?? (await sharedSecret(db));
-  const derive = (purpose: string) => new Uint8Array(hkdfSync("sha256", secret, "", `cip ${purpose}`, 32));
-  const pseudonymKey = derive("pseudonym");
-  return {
-    visitorToken: derive("visitor token"),
-    pseudonym: (tenantId, userId) =>
-      createHmac("sha256", pseudonymKey).update(`${tenantId}\0${userId}`).digest("hex").slice(0, 32),
+/** `previous`: the secret before `configured`, whose tokens still hold. */
+export async function loadKeys(
+  db: Database,
+  configured: Secret | undefined,
+  previous?: Secret | undefined,
+): Promise<Keys> {
+  const secret = configured?.reveal() ?? (await sharedSecret(db));
+  const sign = derived(secret, "visitor token");
+  const named = (purpose: string) => {
+    const key = derived(secret, purpose);
+    return (tenantId: string, name: string) =>
+      createHmac("sha256", key).update(`${tenantId}\0${name}`).digest("hex").slice(0, 32);
   };
+  return {
+    visitorToken: { sign, accept: previous ? [sign, derived(previous.reveal(), "visitor token")] : [sign] },
+    pseudonym: named("pseudonym"),
+    holder: named("holder"),
+  };
+}
+
+function derived(secret: string, purpose: string): Uint8Array {
+  return new Uint8Array(hkdfSync("sha256", secret, "", `cip ${purpose}`, 32));
 }
 
 function sharedSecret(db: Database): Promise<string> {

@@ -22,6 +22,8 @@ export type Call = { model: Model; messages: Message[]; user: string; sink: Sink
 
 const retriesMax = 2;
 const backoffMs = 250;
+/** A token is four characters or so; and LLM_EXTRA_BODY may allow the model some more tokens than LLM_MAX_TOKENS. */
+const tokenCharsMax = 64;
 const tailTimeoutMs = 5_000;
 /** Our deadlines end a call, so neither the SDK (after 10 min) nor Bun (after 5 min of silence) may do so before. */
 const sdkTimeoutMs = 2 ** 31 - 1;
@@ -31,7 +33,7 @@ const fetchOptions = { timeout: false } as NonNullable<ClientOptions["fetchOptio
 export async function complete(call: Call): Promise<Outcome> {
   const { model, signal } = call;
   const endsAt = performance.now() + model.totalTimeoutMs;
-  const apiKeys = [model.apiKey, model.fallback?.apiKey ?? ""];
+  const apiKeys = [model.apiKey, model.fallback?.apiKey];
   const result = await persist(call, model, endsAt);
   if (!(result instanceof Failure)) return result;
   const error = toCipError(result.fault, apiKeys);
@@ -89,7 +91,8 @@ async function attempt(call: Call, endpoint: Endpoint, endsAt: number): Promise<
       .chat.completions.create(requestOf(call, endpoint), { signal: deadline.signal })
       .asResponse();
     deadline.moveTo(Math.min(firstDueAt, performance.now() + model.firstTimeoutMs));
-    return await read(response, { splitter, progress, signal: deadline.signal });
+    const charsMax = model.maxTokens * tokenCharsMax;
+    return await read(response, { splitter, progress, charsMax, signal: deadline.signal });
   } catch (error) {
     const { aborted, reason } = deadline.signal;
     const fault = faultOf(aborted ? reason : error);
@@ -148,7 +151,7 @@ function clientOf(endpoint: Endpoint, demo: boolean): OpenAI {
   if (!client) {
     client = new OpenAI({
       baseURL: endpoint.baseUrl,
-      apiKey: endpoint.apiKey || "none", // the SDK insists on one
+      apiKey: endpoint.apiKey?.reveal() ?? "none", // the SDK insists on one
       defaultHeaders: endpoint.apiKey ? {} : { authorization: null },
       // What is null here the SDK would take from the environment.
       adminAPIKey: null,

@@ -3,6 +3,7 @@ import { Answer } from "./answer.ts";
 import type { Database } from "./db.ts";
 import { log } from "./log.ts";
 import * as turns from "./turns.ts";
+import type { Whose } from "./users.ts";
 
 const pollMs = 300; // with the checkpoints every 500 ms a reader is less than a second behind
 
@@ -15,7 +16,7 @@ export class Observers {
   constructor(readonly db: Database) {}
 
   /** An Answer that grows as the row does. The watching ends with the turn, or with its last reader's `signal`. */
-  observe(tenantId: string, userId: string, turn: turns.Turn, signal: AbortSignal): Answer {
+  observe(tenantId: string, whose: Whose, turn: turns.Turn, signal: AbortSignal): Answer {
     if (turns.endingOf(turn)) return copied(turn, new Answer());
     let watched = this.#watched.get(turn.id);
     if (!watched) {
@@ -23,7 +24,7 @@ export class Observers {
       const answer = new Answer();
       watched = { readers, answer };
       this.#watched.set(turn.id, watched);
-      this.adopt(tenantId, userId, turn, answer, () => {
+      this.adopt(tenantId, whose, turn, answer, () => {
         for (const reader of readers) if (reader.aborted) readers.delete(reader);
         if (readers.size > 0) return true;
         this.#watched.delete(turn.id);
@@ -35,12 +36,12 @@ export class Observers {
   }
 
   /** Has `answer` go on as the row does, until the turn ends or `wanted` says no. */
-  adopt(tenantId: string, userId: string, turn: turns.Turn, answer: Answer, wanted = () => true): void {
+  adopt(tenantId: string, whose: Whose, turn: turns.Turn, answer: Answer, wanted = () => true): void {
     copied(turn, answer);
     const poll = async () => {
       if (!wanted()) return;
       try {
-        copied(await this.db.tenant(tenantId, (tx) => turns.get(tx, userId, turn.id)), answer);
+        copied(await this.db.tenant(tenantId, (tx) => turns.get(tx, whose, turn.id)), answer);
       } catch (error) {
         // A deleted turn ends for its readers; a database that is away comes back.
         if ((error as { code?: string }).code === "not_found") answer.end({ status: "interrupted" });

@@ -1,7 +1,9 @@
 // The queue of waiting turns, which is their rows: any instance claims from it, the oldest first, fair between tenants.
-import { claimOldest, type Dead, isFull, sweep, tenantsWaiting } from "./claims.ts";
+import { reserve } from "./budgets.ts";
+import { claimOldest, type Dead, isFull, settle, sweep, tenantsWaiting } from "./claims.ts";
 import type { Config, Tenant } from "./config.ts";
 import type { Database } from "./db.ts";
+import { CipError } from "./errors.ts";
 import { every } from "./every.ts";
 import { log } from "./log.ts";
 import { compose, historyBytesMax } from "./prompt.ts";
@@ -75,17 +77,20 @@ export class Queue {
   }
 
   async #startOldest(tenant: Tenant): Promise<boolean> {
-    const claimed = await this.db.tenant(tenant.id, async (tx) => {
+    const outcome = await this.db.tenant(tenant.id, async (tx) => {
       if (await isFull(tx, tenant.concurrentRunsMax)) return undefined;
       const waiting = await claimOldest(tx, this.runs.lease);
       if (!waiting) return undefined;
-      const { conversationId, claim, message } = waiting;
+      const { conversationId, claim, message, userId } = waiting;
       const past = await history(tx, conversationId, claim.turnId, historyBytesMax(tenant, message));
-      return { waiting, messages: compose(tenant, past, message, waiting.language) };
+      const messages = compose(tenant, past, waiting);
+      const reservation = await reserve(tx, { tenant, userId }, messages);
+      if (!(reservation instanceof CipError)) return { claim, tenant, userId, messages, reservation };
+      await settle(tx, claim, [], { status: "failed", code: reservation.code });
+      return "failed";
     });
-    if (!claimed) return false;
-    this.runs.start(claimed.waiting.claim, tenant, claimed.waiting.userId, claimed.messages);
-    return true;
+    if (outcome && outcome !== "failed") this.runs.start(outcome);
+    return outcome !== undefined;
   }
 }
 

@@ -1,9 +1,10 @@
 // Runs: the answers that this process is producing, detached from whoever asked. A run ends with its model, a stop, a
 // deadline or the process, and its readers learn the ending only after it is stored.
 import { Answer } from "./answer.ts";
+import * as budgets from "./budgets.ts";
 import { type Claim, checkpoint, type Lease, look, settle } from "./claims.ts";
 import type { Tenant } from "./config.ts";
-import type { Database } from "./db.ts";
+import type { Database, TenantTx } from "./db.ts";
 import { CipError } from "./errors.ts";
 import { every } from "./every.ts";
 import type { Keys } from "./keys.ts";
@@ -15,9 +16,20 @@ import * as turns from "./turns.ts";
 /** Why a run is cut short: the visitor said so, the process ends, or the turn is no longer this process's. */
 type Cut = "stopped" | "interrupted" | "lost";
 
+/** A claimed turn to be answered. */
+export type Job = {
+  claim: Claim;
+  tenant: Tenant;
+  userId: string;
+  messages: Message[];
+  /** Undefined where the visitor's tokens are not bounded. */
+  reservation: budgets.Reservation | undefined;
+};
+
 type Run = {
   claim: Claim;
   userId: string;
+  reservation: budgets.Reservation | undefined;
   answer: Answer;
   cut: AbortController;
   over: Promise<void>;
@@ -49,12 +61,13 @@ export class Runs {
   }
 
   /** Begins to produce the answer of a claimed turn. */
-  start(claim: Claim, tenant: Tenant, userId: string, messages: Message[]): Answer {
+  start({ claim, tenant, userId, messages, reservation }: Job): Answer {
     const answer = new Answer();
     const cut = new AbortController();
     const run: Run = {
       claim,
       userId,
+      reservation,
       answer,
       cut,
       over: Promise.resolve(),
@@ -142,9 +155,11 @@ export class Runs {
       ({ finishReason, usage }): turns.Ending => ({ status: "done", finishReason, usage }),
       (error: unknown) => endingOf(error, cut.signal, claim),
     );
-    const settled = cut.signal.reason !== "lost" && (await this.#settle(claim, answer, ending));
+    const isLost = cut.signal.reason === "lost";
+    const settled = !isLost && (await this.#settle(run, ending));
     if (settled) answer.end(ending);
     else await this.#handOver(run);
+    if (isLost) await this.#account(run, ending);
     if (this.#running.get(claim.turnId) === run) this.#running.delete(claim.turnId);
     for (const wake of this.#freed) wake();
   }
@@ -161,19 +176,35 @@ export class Runs {
   }
 
   /** Tries until the database takes it, for as long as the claim may hold. */
-  async #settle(claim: Claim, answer: Answer, ending: turns.Ending): Promise<boolean> {
+  async #settle({ claim, answer, reservation }: Run, ending: turns.Ending): Promise<boolean> {
     answer.flush();
     const parts = answer.parts();
     const giveUpAt = Date.now() + this.lease.leaseMs;
     for (;;) {
       try {
-        return await this.db.tenant(claim.tenantId, (tx) => settle(tx, claim, parts, ending));
+        return await this.db.tenant(claim.tenantId, async (tx) => {
+          const settled = await settle(tx, claim, parts, ending);
+          if (settled && reservation) await budgets.settle(tx, reservation, ending, parts);
+          return settled;
+        });
       } catch (error) {
         log.error({ err: error, turn_id: claim.turnId }, "an answer could not be stored");
         if (Date.now() > giveUpAt) return false;
         await Bun.sleep(settleRetryMs);
       }
     }
+  }
+
+  /**
+   * Of a turn that was taken over or deleted nothing is written, but what this run has used is settled. It is tried
+   * once, for only the row of a turn shows whether a write arrived; else the reservation stays counted.
+   */
+  async #account({ claim, answer, reservation }: Run, ending: turns.Ending): Promise<void> {
+    if (!reservation) return;
+    const settle = (tx: TenantTx) => budgets.settle(tx, reservation, ending, answer.parts());
+    await this.db.tenant(claim.tenantId, settle).catch((error: unknown) => {
+      log.error({ err: error, turn_id: claim.turnId }, "what a turn has used could not be settled");
+    });
   }
 
   /** Stores what the answers have gained, renews the claims that are due, and learns which runs are to end. */

@@ -7,6 +7,8 @@ import { type Database, openDatabase } from "./db.ts";
 import { openEmbedded } from "./embedded.ts";
 import { DatabaseStartError } from "./explain.ts";
 import { createApp } from "./http/app.ts";
+import { verifyIsolation } from "./isolation.ts";
+import { clearAway } from "./janitor.ts";
 import { loadKeys } from "./keys.ts";
 import { log } from "./log.ts";
 import { migrate } from "./migrate.ts";
@@ -32,17 +34,22 @@ export async function serve(config: Config, role: Role): Promise<void> {
   };
   process.on("SIGTERM", shutDown);
   process.on("SIGINT", shutDown);
+  // A mistake in the handling of one request must not end those of all others.
+  process.on("unhandledRejection", (error) => log.error({ err: error }, "a promise failed unhandled"));
 
   const place = await open(instance);
   try {
     const { runs, queue } = await prepare(place, config, role);
     const chat = new Chat(place.db, runs, queue);
+    const clearing = new AbortController();
+    clearAway(place.db, clearing.signal);
     const app = await createApp({ config, db: place.db, keys: runs.keys, runs, chat }, role !== "worker");
     // Elysia would let a second process listen on the same port and take half of the requests.
     const { server } = app.listen({ port: instance.port, hostname: instance.host, reusePort: false });
     end = async () => {
       await runs.drain(instance.drainMs);
       queue.close();
+      clearing.abort();
       await Promise.race([server?.stop(), Bun.sleep(flushMs)]);
       await server?.stop(true);
       await place.close();
@@ -59,13 +66,19 @@ async function prepare({ db, instanceId, alone }: Place, { instance, tenants }: 
     // Migrations may take their time, the first answer may not: whatever is at that address, it is not a database.
     await db.system((tx) => tx`select 1`);
     await migrate(db);
+    await verifyIsolation(db);
     const lease = { instanceId, leaseMs: instance.leaseMs };
-    const runs = new Runs(db, await loadKeys(db, instance.secretKey), lease, instance.leaseRenewMs);
+    const runs = new Runs(
+      db,
+      await loadKeys(db, instance.secretKey, instance.secretKeyPrevious),
+      lease,
+      instance.leaseRenewMs,
+    );
     const queue = new Queue(db, runs, tenants, role !== "web");
     await queue.recover(alone ? "all" : { instanceId });
     return { runs, queue };
   } catch (error) {
-    throw new DatabaseStartError(instance.databaseUrl, { cause: error });
+    throw new DatabaseStartError(instance.databaseUrl?.reveal(), { cause: error });
   }
 }
 
@@ -74,7 +87,7 @@ type Place = { db: Database; instanceId: string; alone: boolean; close(): Promis
 
 async function open({ databaseUrl, databasePoolSize, dataDir }: Config["instance"]): Promise<Place> {
   if (databaseUrl !== undefined) {
-    const db = openDatabase({ url: databaseUrl, poolSize: databasePoolSize });
+    const db = openDatabase({ url: databaseUrl.reveal(), poolSize: databasePoolSize });
     const { id, unlock } = successor(dataDir);
     const close = async () => {
       await db.close();

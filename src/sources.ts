@@ -1,13 +1,22 @@
 // Reads what sets settings (a file or the process environment) into checked values; no value reaches a problem.
-import { readFileSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readFileSync, type Stats } from "node:fs";
 import { resolve } from "node:path";
 import { parseEnv } from "node:util";
+import { exposureOf } from "./modes.ts";
 import { type Name, type Setting, settings, type Values } from "./settings.ts";
 import { Wrong } from "./values.ts";
 
 /** `name` is empty when the problem is the file itself. */
 export type Problem = { file: string; name: string; remedy: string };
 export type Report = (file: string, name: string, remedy: string) => void;
+
+/** What is wrong ends the start; what is only unwise is said there. */
+export type Notes = {
+  report: Report;
+  warn(warning: string): void;
+  /** The file `name` holds a secret and is open to others until the command `mend` is run. */
+  exposed(name: string, mend: string): void;
+};
 
 /** `given` names what the source sets, `values` holds those of them that are valid. */
 export type Source = { file: string; given: ReadonlySet<Name>; values: Partial<Values> };
@@ -22,15 +31,17 @@ for (const name of Object.keys(settings) as Name[]) {
 }
 
 /** Reads `.env`, or a tenant's file when `scope` says so. `file` is relative to `cwd` and may be absent. */
-export function readEnvFile(cwd: string, file: string, scope: Setting["scope"], report: Report): Source {
-  const content = readText(resolve(cwd, file));
+export function readEnvFile(cwd: string, file: string, scope: Setting["scope"], notes: Notes): Source {
+  const { report } = notes;
+  const path = resolve(cwd, file);
+  const content = read(path);
   if (content === undefined) return { file, given: new Set(), values: {} };
   if (content instanceof Wrong) {
     report(file, "", content.remedy);
     return { file, given: new Set(), values: {} };
   }
-  const texts = parseEnv(content);
-  reportIgnoredLines(content, texts, (remedy) => report(file, "", remedy));
+  const texts = parseEnv(content.text);
+  reportIgnoredLines(content.text, texts, (name, remedy) => report(file, name, remedy));
   for (const key of Object.keys(texts)) {
     const known = names.get(key);
     if (!known) reportUnknown(file, key, report);
@@ -39,22 +50,50 @@ export function readEnvFile(cwd: string, file: string, scope: Setting["scope"], 
       delete texts[key];
     }
   }
-  return check(cwd, file, texts, report);
+  const exposure = exposureOf(path, file, content.stats);
+  const secret = Object.keys(texts).some((key) => isSecret(key) && texts[key]?.trim());
+  if (secret && exposure) notes.exposed(file, exposure.mend);
+  return check(cwd, file, texts, notes);
+}
+
+/** Whether the value of this name is itself the secret, not the file that it is in. */
+function isSecret(key: string): boolean {
+  const known = names.get(key);
+  return known !== undefined && !known.inFile && settings[known.name].secret;
 }
 
 /** Reads the process environment, where most names are other programs' and only near misses are told. */
-export function readEnvironment(cwd: string, environment: Texts, report: Report): Source {
+export function readEnvironment(cwd: string, environment: Texts, notes: Notes): Source {
   for (const key of Object.keys(environment)) {
     const ours = /^(LLM_|UI_|DATABASE_|TENANT)/.test(key);
-    if (ours && !names.has(key) && nearest(key)) reportUnknown("environment", key, report);
+    if (ours && !names.has(key) && nearest(key)) reportUnknown("environment", key, notes.report);
   }
-  return check(cwd, "environment", environment, report);
+  return check(cwd, "environment", environment, notes);
 }
 
-/** The text of a UTF-8 file without its byte order mark; undefined when there is no such file. */
-function readText(path: string): string | undefined | Wrong {
+type Read = { text: string; stats: Stats };
+
+/** A file and its mode: that of the very file that is read, whatever its name leads to a moment later. */
+function read(path: string): Read | undefined | Wrong {
+  return found(() => {
+    const file = openSync(path, "r");
+    try {
+      return { stats: fstatSync(file), text: textOf(file) };
+    } finally {
+      closeSync(file);
+    }
+  });
+}
+
+/** UTF-8 without its byte order mark. */
+function textOf(file: string | number): string {
+  return new TextDecoder("utf-8", { fatal: true }).decode(readFileSync(file));
+}
+
+/** What `look` reads; undefined when there is no such file. */
+function found<T>(look: () => T): T | undefined | Wrong {
   try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(readFileSync(path));
+    return look();
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === "ENOENT") return undefined;
@@ -69,37 +108,67 @@ function readText(path: string): string | undefined | Wrong {
  * path stays out of it: people do put the secret itself where its file belongs.
  */
 export function readRequired(path: string): string | Wrong {
-  const text = readText(path);
-  if (text === undefined) return new Wrong("names a file that does not exist");
-  if (text instanceof Wrong) return new Wrong(`names a file that ${text.remedy}`);
-  return text.trim() ? text : new Wrong("names a file that is empty");
+  // By its name: those that are part of the binary cannot be opened.
+  const text = named(found(() => textOf(path)));
+  return text instanceof Wrong || text.trim() ? text : empty;
 }
 
-function check(cwd: string, file: string, texts: Texts, report: Report): Source {
+const empty = new Wrong("names a file that is empty");
+
+function named<T>(content: T | undefined | Wrong): T | Wrong {
+  if (content === undefined) return new Wrong("names a file that does not exist");
+  return content instanceof Wrong ? new Wrong(`names a file that ${content.remedy}`) : content;
+}
+
+/** The text of a secret's own file, which nobody else may be able to change. */
+function readSecret(cwd: string, name: string, notes: Notes): string | Wrong {
+  const path = resolve(cwd, name);
+  const content = named(read(path));
+  if (content instanceof Wrong) return content;
+  if (!content.text.trim()) return empty;
+  const exposure = exposureOf(path, name, content.stats);
+  if (exposure?.others === "write")
+    return new Wrong("names a file that others can change; give it the mode 600");
+  if (exposure) notes.exposed(name, exposure.mend);
+  return content.text;
+}
+
+function check(cwd: string, file: string, texts: Texts, notes: Notes): Source {
   const given = new Set<Name>();
   const values: Record<string, unknown> = {};
   for (const [key, { name, inFile }] of names) {
     const text = texts[key]?.trim();
     if (!text) continue;
     if (given.has(name)) {
-      report(file, key, `must not be set together with ${name}; remove one of them`);
+      notes.report(file, key, `must not be set together with ${name}; remove one of them`);
       continue;
     }
     given.add(name);
-    const content = inFile ? readRequired(resolve(cwd, text)) : text;
+    const content = inFile ? readSecret(cwd, text, notes) : text;
     const value = content instanceof Wrong ? content : settings[name].parse(content.trim());
-    if (value instanceof Wrong) report(file, key, value.remedy);
+    if (value instanceof Wrong) notes.report(file, key, value.remedy);
     else values[name] = value;
   }
   return { file, given, values: values as Partial<Values> };
 }
 
-/** `parseEnv` passes over what it does not understand, such as `PORT 3000`; here that is a problem. */
-function reportIgnoredLines(content: string, texts: Texts, report: (remedy: string) => void): void {
+/** `parseEnv` passes over what it does not understand, as `PORT 3000`, and cuts a value at `#`; here that is a problem. */
+function reportIgnoredLines(
+  content: string,
+  texts: Texts,
+  report: (name: string, remedy: string) => void,
+): void {
   // In a value of several lines any line is right, and where it ends only the parser knows.
   if (Object.values(texts).some((text) => text?.includes("\n"))) return;
-  for (const [index, line] of content.split(/\r\n|\r|\n/).entries())
-    if (!/^\s*(#|$|[^=]*=)/.test(line)) report(`must hold NAME=value in line ${index + 1}`);
+  for (const [index, line] of content.split(/\r\n|\r|\n/).entries()) {
+    if (!/^\s*(#|$|[^=]*=)/.test(line)) report("", `must hold NAME=value in line ${index + 1}`);
+    const [, name = "", value = ""] = /^\s*(?:export\s+)?(\w+)\s*=(?!\s*["'`])(.*)$/.exec(line) ?? [];
+    // A comment has space before it.
+    if (names.has(name) && value.split(/\s#/, 1)[0]?.includes("#")) {
+      report(name, "holds a # that would begin a comment; put the value in quotation marks");
+      delete texts[name];
+    }
+  }
 }
 
 function reportUnknown(file: string, key: string, report: Report): void {

@@ -2,28 +2,41 @@
 import { existsSync, readdirSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { asset } from "./assets.ts";
+import { type Logo, readLogo } from "./logo.ts";
+import { checkModel, type Model, toModel, wordsOf } from "./model.ts";
+import { unknownIn } from "./placeholders.ts";
+import type { Secret } from "./secret.ts";
 import { defaults, type Name, type Values } from "./settings.ts";
-import { type Report, readEnvFile, readRequired, type Source } from "./sources.ts";
-import { Wrong } from "./values.ts";
+import { type Notes, readEnvFile, readRequired, type Source } from "./sources.ts";
+import { type Rate, Wrong } from "./values.ts";
 
-/** `apiKey` is empty when the endpoint needs none. */
-export type Endpoint = Readonly<{ baseUrl: string; apiKey: string; name: string }>;
+/** What the page and the loader show, as far as the tenant's file says it. */
+export type Ui = Readonly<{
+  title: string | undefined;
+  language: string | undefined;
+  greeting: string | undefined;
+  suggestions: readonly string[];
+  /** As `#rrggbb`. */
+  accent: string;
+  colorScheme: "auto" | "light" | "dark";
+  position: "right" | "left";
+  logo: Logo | undefined;
+}>;
 
-export type Model = Endpoint &
-  Readonly<{
-    temperature: number | undefined;
-    maxTokens: number;
-    thinking: "on" | "off" | undefined;
-    /** Merged into each request as RFC 7396 says. */
-    extraBody: Record<string, unknown>;
-    connectTimeoutMs: number;
-    firstTimeoutMs: number;
-    idleTimeoutMs: number;
-    totalTimeoutMs: number;
-    fallback: Endpoint | undefined;
-    /** No endpoint was named, so the built-in demo model answers. */
-    demo: boolean;
-  }>;
+/** Whether visitors may, or must, be users that the site vouches for, and the secret it does that with. */
+export type Identity = Readonly<{ mode: "off" } | { mode: "optional" | "required"; secret: Secret }>;
+
+/** Null is no limit; of tokens and runs, undefined. */
+export type Limits = Readonly<{
+  messagesPerVisitor: Rate | null;
+  messagesPerAddress: Rate | null;
+  messagesPerTenant: Rate | null;
+  visitorsPerAddress: Rate | null;
+  readsPerVisitor: Rate | null;
+  concurrentRunsPerVisitorMax: number;
+  dailyTokensMax: number | undefined;
+  dailyTokensPerVisitorMax: number | undefined;
+}>;
 
 export type Tenant = Readonly<{
   id: string;
@@ -36,17 +49,21 @@ export type Tenant = Readonly<{
   /** CSP host-sources; none means this server only, `*` anyone. */
   allowedOrigins: readonly string[];
   visitorTokenTtlMs: number;
+  identity: Identity;
+  /** SHA-256 of each key of the tenant's backend, 32 bytes. */
+  apiKeys: readonly Uint8Array[];
+  limits: Limits;
   /** Undefined: as many as there are. */
   concurrentRunsMax: number | undefined;
   queueWaitMs: number;
-  ui: Readonly<{ title: string; language: string | undefined; greeting: string | undefined }>;
+  ui: Ui;
 }>;
 
 /** What every tenant starts from: the values of the instance, and who gave them, the strongest first. */
-export type Base = { cwd: string; values: Values; sources: readonly Source[]; report: Report };
+export type Base = { cwd: string; values: Values; sources: readonly Source[] } & Notes;
 
 /** One tenant's file over the base. `giver` is the file that sets a name, undefined when none does. */
-type Layers = { values: Values; base: Base; own: Source; giver(name: Name): string | undefined };
+export type Layers = { values: Values; base: Base; own: Source; giver(name: Name): string | undefined };
 
 /** Addresses of the server itself, which a tenant of that name would hide (`GET /{tenant}`). */
 const reserved = new Set(["v1", "assets", "healthz", "readyz"]);
@@ -59,21 +76,29 @@ export function readTenants(base: Base): ReadonlyMap<string, Tenant> {
   // Ten thousand tenants have a few prompts, and one model object is one client with one pool of connections.
   const prompts = new Map<string, string | Wrong>();
   const models = new Map<string, Model>();
+  const logos = new Map<string, Logo | Wrong>();
   const tenants = new Map<string, Tenant>();
   for (const [id, own] of files) {
     const giver = (name: Name) => [own, ...base.sources].find(({ given }) => given.has(name))?.file;
     const layers: Layers = { values: { ...base.values, ...own.values }, base, own, giver };
     checkModel(layers);
+    checkIdentity(layers);
     const model = toModel(layers);
-    const sharedModel = models.getOrInsertComputed(JSON.stringify(model), () => model);
+    const sharedModel = models.getOrInsertComputed(wordsOf(model), () => model);
     const prompt = prompts.getOrInsertComputed(promptPath(layers), readRequired);
+    const { UI_LOGO: logoPath } = layers.values;
+    const logo = logoPath && logos.getOrInsertComputed(resolve(base.cwd, logoPath), readLogo);
+    if (logo instanceof Wrong) base.report(giver("UI_LOGO") ?? ".env", "UI_LOGO", logo.remedy);
     if (prompt instanceof Wrong) base.report(giver("PROMPT_FILE") ?? ".env", "PROMPT_FILE", prompt.remedy);
-    else tenants.set(id, toTenant(id, layers.values, sharedModel, prompt));
+    else warnOfPlaceholders(layers, prompt);
+    if (!(logo instanceof Wrong || prompt instanceof Wrong))
+      tenants.set(id, toTenant(id, layers.values, { model: sharedModel, prompt, logo: logo || undefined }));
   }
   return tenants;
 }
 
-function tenantFiles({ cwd, values, sources, report }: Base): Map<string, Source> {
+function tenantFiles(base: Base): Map<string, Source> {
+  const { cwd, values, sources, report } = base;
   const folder = values.TENANTS_DIR;
   const files = new Map<string, Source>();
   for (const entry of folderEntries(resolve(cwd, folder))) {
@@ -88,7 +113,7 @@ function tenantFiles({ cwd, values, sources, report }: Base): Map<string, Source
       );
     else if (reserved.has(id))
       report(file, "", `must have another name; /${id} is an address of the server itself`);
-    else files.set(id, readEnvFile(cwd, file, "tenant", report));
+    else files.set(id, readEnvFile(cwd, file, "tenant", base));
   }
   return files;
 
@@ -106,7 +131,15 @@ function tenantFiles({ cwd, values, sources, report }: Base): Map<string, Source
   }
 }
 
-function toTenant(id: string, values: Values, model: Model, prompt: string): Tenant {
+/** They stay in the prompt as they are, so that only the model would ever see the mistake. */
+function warnOfPlaceholders({ base, giver }: Layers, prompt: string): void {
+  for (const place of unknownIn(prompt))
+    base.warn(`${giver("PROMPT_FILE") ?? ".env"}: PROMPT_FILE has ${place}, which is no placeholder of cip`);
+}
+
+type Parts = { model: Model; prompt: string; logo: Logo | undefined };
+
+function toTenant(id: string, values: Values, { model, prompt, logo }: Parts): Tenant {
   return {
     id,
     name: values.TENANT_NAME ?? (id === "default" ? "this site" : id),
@@ -118,12 +151,35 @@ function toTenant(id: string, values: Values, model: Model, prompt: string): Ten
     messageCharsMax: values.MESSAGE_CHARS_MAX,
     allowedOrigins: values.ALLOWED_ORIGINS ?? [],
     visitorTokenTtlMs: values.VISITOR_TOKEN_TTL,
+    identity: toIdentity(values),
+    apiKeys: values.API_KEYS ?? [],
+    limits: {
+      messagesPerVisitor: values.LIMIT_MESSAGES_PER_VISITOR,
+      messagesPerAddress: values.LIMIT_MESSAGES_PER_ADDRESS,
+      messagesPerTenant: values.LIMIT_MESSAGES_PER_TENANT,
+      visitorsPerAddress: values.LIMIT_VISITORS_PER_ADDRESS,
+      readsPerVisitor: values.LIMIT_READS_PER_VISITOR,
+      concurrentRunsPerVisitorMax: values.CONCURRENT_RUNS_PER_VISITOR_MAX,
+      dailyTokensMax: values.DAILY_TOKENS_MAX,
+      dailyTokensPerVisitorMax: values.DAILY_TOKENS_PER_VISITOR_MAX,
+    },
     ui: {
-      title: values.UI_TITLE ?? values.TENANT_NAME ?? "Chat",
+      title: values.UI_TITLE ?? values.TENANT_NAME,
       language: values.UI_LANGUAGE,
       greeting: values.UI_GREETING,
+      suggestions: values.UI_SUGGESTIONS ?? [],
+      accent: values.UI_ACCENT,
+      colorScheme: values.UI_COLOR_SCHEME,
+      position: values.UI_POSITION,
+      logo,
     },
   };
+}
+
+/** A secret alone means that the site wants to use it. */
+function toIdentity({ IDENTITY: mode, IDENTITY_SECRET: secret }: Values): Identity {
+  if (secret === undefined || mode === "off") return { mode: "off" };
+  return { mode: mode ?? "optional", secret };
 }
 
 /** The default prompt comes with cip; one of that name in the working folder goes before it. */
@@ -134,57 +190,13 @@ function promptPath({ values, base, giver }: Layers): string {
     : join(asset("prompts"), basename(defaults.PROMPT_FILE));
 }
 
-function toModel(layers: Layers): Model {
-  const { values, giver } = layers;
-  const { LLM_FALLBACK_BASE_URL: fallbackUrl, LLM_FALLBACK_MODEL: fallbackName } = values;
-  const fallback: Endpoint | undefined =
-    fallbackUrl && fallbackName
-      ? {
-          baseUrl: fallbackUrl,
-          apiKey: keyFor("LLM_FALLBACK_BASE_URL", "LLM_FALLBACK_API_KEY", layers),
-          name: fallbackName,
-        }
-      : undefined;
-  return {
-    baseUrl: values.LLM_BASE_URL,
-    apiKey: keyFor("LLM_BASE_URL", "LLM_API_KEY", layers),
-    name: values.LLM_MODEL,
-    temperature: values.LLM_TEMPERATURE,
-    maxTokens: values.LLM_MAX_TOKENS,
-    thinking: values.LLM_THINKING,
-    extraBody: values.LLM_EXTRA_BODY,
-    connectTimeoutMs: values.LLM_CONNECT_TIMEOUT_MS,
-    firstTimeoutMs: values.LLM_FIRST_TIMEOUT_MS,
-    idleTimeoutMs: values.LLM_IDLE_TIMEOUT_MS,
-    totalTimeoutMs: values.LLM_TOTAL_TIMEOUT_MS,
-    fallback,
-    demo: !giver("LLM_API_KEY") && !giver("LLM_BASE_URL"),
-  };
-}
-
-/**
- * The instance's key is for the instance's server only: a tenant whose file names another origin brings its
- * own key or sends none.
- */
-function keyFor(
-  url: "LLM_BASE_URL" | "LLM_FALLBACK_BASE_URL",
-  key: "LLM_API_KEY" | "LLM_FALLBACK_API_KEY",
-  { values, base, own }: Layers,
-): string {
-  const origin = (address: string | undefined) => address && new URL(address).origin;
-  const elsewhere = origin(values[url]) !== origin(base.values[url]);
-  return (elsewhere && !own.given.has(key) ? undefined : values[key]) ?? "";
-}
-
-/** Settings that mean nothing without another one. */
-function checkModel({ values, base, giver }: Layers): void {
-  const need = (name: Name, remedy: string) => base.report(giver(name) ?? ".env", name, remedy);
-  if (values.LLM_BASE_URL !== defaults.LLM_BASE_URL && !giver("LLM_MODEL"))
-    need("LLM_BASE_URL", "needs LLM_MODEL, a model of that server; set it as well");
-  if (giver("LLM_MODEL") && !giver("LLM_API_KEY") && !giver("LLM_BASE_URL"))
-    need("LLM_MODEL", "is not used by the demo model; set LLM_API_KEY or LLM_BASE_URL as well");
-  if (giver("LLM_FALLBACK_BASE_URL") && !giver("LLM_FALLBACK_MODEL"))
-    need("LLM_FALLBACK_BASE_URL", "needs LLM_FALLBACK_MODEL; set both or none");
-  if (giver("LLM_FALLBACK_MODEL") && !giver("LLM_FALLBACK_BASE_URL"))
-    need("LLM_FALLBACK_MODEL", "needs LLM_FALLBACK_BASE_URL; set both or none");
+function checkIdentity({ values, base, giver }: Layers): void {
+  const { IDENTITY: mode, IDENTITY_SECRET: secret } = values;
+  // One that was given and refused has its own problem.
+  if (mode !== undefined && mode !== "off" && secret === undefined && !giver("IDENTITY_SECRET"))
+    base.report(
+      giver("IDENTITY") ?? ".env",
+      "IDENTITY",
+      "needs IDENTITY_SECRET; set it as well, or IDENTITY=off",
+    );
 }

@@ -1,6 +1,8 @@
 // Turns: one visitor message and its one answer, as a visitor asks for them and reads them. Claims write them.
 import type { TenantTx } from "./db.ts";
 import { CipError, type ErrorCode } from "./errors.ts";
+import type { Context } from "./placeholders.ts";
+import { of, type Whose } from "./users.ts";
 
 export type Part = { type: "reasoning" | "text"; text: string };
 export type Status = "queued" | "running" | "done" | "stopped" | "failed" | "interrupted";
@@ -27,19 +29,24 @@ export type Turn = {
   /** The turns that this one replaced, oldest first. */
   versions: string[];
   superseded_by: string | null;
+  /** What the visitor thinks of the answer. */
+  rating: "up" | "down" | null;
+  comment: string | null;
+  /** Where on the site it was asked. */
+  context: Context | null;
   created_at: Date;
   finished_at: Date | null;
 };
 
 const columns = (tx: TenantTx) =>
   tx`id, conversation_id, status, message, parts, finish_reason, input_tokens, output_tokens, error_code, versions,
-     superseded_by, created_at, finished_at`;
+     superseded_by, rating, comment, context, created_at, finished_at`;
 
-/** One turn of this visitor. Throws not_found. */
-export async function get(tx: TenantTx, userId: string, id: string): Promise<Turn> {
+/** One turn. Throws not_found. */
+export async function get(tx: TenantTx, whose: Whose, id: string): Promise<Turn> {
   const [row] = await tx<Turn[]>`
     select ${columns(tx)} from turns
-    where tenant_id = ${tx.tenantId} and id = ${id} and user_id = ${userId}`;
+    where tenant_id = ${tx.tenantId} and id = ${id} ${of(tx, whose)}`;
   if (!row) throw new CipError("not_found");
   return row;
 }
@@ -63,6 +70,21 @@ export async function page(
     order by created_at desc, id desc
     limit ${limit}`;
   return rows.reverse();
+}
+
+/** The oldest `limit` turns of a conversation, those after the turn `after`; replaced ones too. */
+export async function inOrder(
+  tx: TenantTx,
+  conversationId: string,
+  limit: number,
+  after: Pick<Turn, "created_at" | "id"> | undefined,
+): Promise<Turn[]> {
+  return tx<Turn[]>`
+    select ${columns(tx)} from turns
+    where tenant_id = ${tx.tenantId} and conversation_id = ${conversationId}
+      ${after ? tx`and (created_at, id) > (${after.created_at}, ${after.id})` : tx``}
+    order by created_at, id
+    limit ${limit}`;
 }
 
 const historyTurnsMax = 200;
@@ -107,6 +129,7 @@ export type NewTurn = {
   userId: string;
   message: string;
   language: string | undefined;
+  context: Context | undefined;
   idempotency: Idempotency | undefined;
   versions: string[];
 };
@@ -127,10 +150,15 @@ export async function findByKey(
 }
 
 /** The conversation's turn that is being answered, or else the one that waits the longest for it. */
-export async function findLive(tx: TenantTx, conversationId: string): Promise<string | undefined> {
+export async function findLive(
+  tx: TenantTx,
+  whose: Whose,
+  conversationId: string,
+): Promise<string | undefined> {
   const [row] = await tx<{ id: string }[]>`
     select id from turns
     where tenant_id = ${tx.tenantId} and conversation_id = ${conversationId} and status in ('queued', 'running')
+      ${of(tx, whose)}
     order by status desc, created_at, id
     limit 1`;
   return row?.id;
@@ -151,6 +179,24 @@ export async function supersede(tx: TenantTx, old: Turn, by: string): Promise<bo
         (select o.created_at, o.id from turns o where o.tenant_id = ${tx.tenantId} and o.id = ${old.id})
     returning id`;
   return rows.some((row) => row.id === old.id);
+}
+
+export type Feedback = { rating: Turn["rating"]; comment: string | null };
+
+/** Keeps what the visitor thinks of an answer in place of what was kept before. Throws not_found, turn_running. */
+export async function rate(
+  tx: TenantTx,
+  whose: Whose,
+  id: string,
+  { rating, comment }: Feedback,
+): Promise<Turn> {
+  const [row] = await tx<Turn[]>`
+    update turns set rating = ${rating}, comment = ${comment}
+    where tenant_id = ${tx.tenantId} and id = ${id} and finished_at is not null ${of(tx, whose)}
+    returning ${columns(tx)}`;
+  if (row) return row;
+  await get(tx, whose, id);
+  throw new CipError("turn_running", { detail: "The answer is not finished yet.", turn_id: id });
 }
 
 /** How a stored turn ended, or undefined while it has not. */

@@ -11,6 +11,8 @@ export type Reading = {
   splitter: Splitter;
   /** Called once after each read that brought content, or the finish reason. */
   progress(finished: boolean): void;
+  /** With so much said the answer is cut off, for a model that ignores its own bound would say it for ever. */
+  charsMax: number;
   signal: AbortSignal;
 };
 
@@ -32,7 +34,7 @@ export async function read(response: Response, reading: Reading): Promise<Outcom
     response.body?.cancel().catch(() => {});
     throw new Fault("model_failed", `the response is no event stream but ${type}`);
   }
-  const completion = new Completion(reading.splitter);
+  const completion = new Completion(reading.splitter, reading.charsMax);
   const take = (data: string) => completion.take(data);
   const reader: ByteReader = response.body.getReader();
   try {
@@ -76,7 +78,7 @@ async function drink(
       if (completion.heard) progress(completion.finished);
       completion.heard = false;
     }
-    if (completion.done) break;
+    if (completion.done || completion.full) break;
   }
   framing.end();
 }
@@ -109,9 +111,16 @@ class Completion {
   /** Set with each content and the finish reason, cleared by the reader. */
   heard = false;
   readonly #splitter: Splitter;
+  #charsLeft: number;
 
-  constructor(splitter: Splitter) {
+  constructor(splitter: Splitter, charsMax: number) {
     this.#splitter = splitter;
+    this.#charsLeft = charsMax;
+  }
+
+  /** What follows is not wanted. */
+  get full(): boolean {
+    return this.#charsLeft < 0;
   }
 
   get finished(): boolean {
@@ -119,7 +128,7 @@ class Completion {
   }
 
   take(data: string): void {
-    if (this.done || data === "") return;
+    if (this.done || this.full || data === "") return;
     if (data.startsWith("[DONE]")) {
       this.done = true;
       return;
@@ -146,6 +155,8 @@ class Completion {
     if (thought !== "") this.#splitter.reasoning(thought);
     if (text !== "") this.#splitter.text(text);
     if (thought !== "" || text !== "") this.heard = true;
+    this.#charsLeft -= thought.length + text.length;
+    if (this.full) this.finishReason ??= "length";
   }
 }
 
@@ -153,7 +164,8 @@ function parse(data: string): Chunk {
   try {
     return JSON.parse(data);
   } catch {
-    throw new Fault("model_failed", `a chunk is not JSON: ${data.slice(0, 200)}`);
+    // Whole: a key that was cut here would not be known, and taken out, later.
+    throw new Fault("model_failed", `a chunk is not JSON: ${data}`);
   }
 }
 
@@ -171,5 +183,5 @@ function usageOf({ prompt_tokens, completion_tokens }: Record<string, unknown>):
 }
 
 function isCount(value: unknown): value is number {
-  return Number.isSafeInteger(value) && (value as number) >= 0;
+  return Number.isInteger(value) && (value as number) >= 0 && (value as number) < 2 ** 31; // as it is stored
 }

@@ -1,4 +1,6 @@
 // How the text of a setting becomes a value; a refusal says what is wanted and never repeats the text.
+import { createHash } from "node:crypto";
+import { Secret } from "./secret.ts";
 
 /** Why a text is refused, worded to follow the setting's name: "PORT must be …". */
 export class Wrong {
@@ -39,6 +41,14 @@ export function line(charsMax: number): Parse<string> {
       : bounded(text);
 }
 
+/** What `parse` accepts, kept so that it cannot be printed. */
+export function secret(parse: Parse<string>): Parse<Secret> {
+  return (text) => {
+    const value = parse(text);
+    return value instanceof Wrong ? value : new Secret(value);
+  };
+}
+
 /** Text to sign with: any bytes, but enough of them for HMAC-SHA-256 (RFC 7518, section 3.2). */
 export function signingKey(bytesMin: number): Parse<string> {
   return (text) =>
@@ -50,6 +60,35 @@ export function signingKey(bytesMin: number): Parse<string> {
 /** What can travel in an `Authorization: Bearer` header. */
 export function bearer(text: string): string | Wrong {
   return /^[\x21-\x7e]+$/.test(text) ? text : new Wrong("must be visible ASCII characters without spaces");
+}
+
+/** Keys by comma or whitespace, each as it is or as `sha256:` and 64 hex digits; only their SHA-256 is kept, 32 bytes each. */
+export function apiKeys(text: string): readonly Uint8Array[] | Wrong {
+  const keys = text.split(/[\s,]+/).filter(Boolean);
+  const hashes = keys.map((key) => {
+    const [, hash] = /^sha256:([0-9a-f]{64})$/i.exec(key) ?? [];
+    if (hash) return new Uint8Array(Buffer.from(hash, "hex"));
+    const isKey = /^[\x21-\x7e]{32,}$/.test(key) && !key.startsWith("sha256:");
+    return isKey ? new Uint8Array(createHash("sha256").update(key).digest()) : undefined;
+  });
+  const wrong = hashes.indexOf(undefined);
+  if (wrong === -1) return hashes as Uint8Array[];
+  return new Wrong(
+    `must list keys of at least 32 visible ASCII characters, or their sha256:<64 hex digits>; entry ${wrong + 1} is neither`,
+  );
+}
+
+/** At most `count` in any `periodMs`, all of them at once if it comes to that; null is no limit. */
+export type Rate = { count: number; periodMs: number };
+
+/** `20/1m`, or `off`. */
+export function rate(text: string): Rate | null | Wrong {
+  if (text === "off") return null;
+  const [, count = "", period = ""] = /^(\d{1,7})\/(\w+)$/.exec(text) ?? [];
+  const periodMs = duration(period);
+  return Number(count) >= 1 && !(periodMs instanceof Wrong) && periodMs <= 86_400_000
+    ? { count: Number(count), periodMs }
+    : new Wrong("must be a number, a slash and a time of up to 1d, as 20/1m, or off");
 }
 
 export function host(text: string): string | Wrong {
@@ -67,6 +106,14 @@ export function apiUrl(text: string): string | Wrong {
     return new Wrong("must not carry a user or password; use the API key setting");
   if (/[?#]/.test(text)) return new Wrong("must end with its path, without ? or #");
   return url.href.replace(/\/+$/, "");
+}
+
+/** Where visitors reach this server: scheme, host and port. */
+export function origin(text: string): string | Wrong {
+  const url = URL.parse(text);
+  return url && /^https?:\/\/[^/?#@]+\/?$/i.test(text)
+    ? url.origin
+    : new Wrong("must be an address without a path, as https://chat.example");
 }
 
 export function postgresUrl(text: string): string | Wrong {
@@ -115,6 +162,24 @@ export function language(text: string): string | Wrong {
   } catch {
     return new Wrong("must be a BCP 47 language tag, as en, pt-BR or zh-Hant");
   }
+}
+
+/** A colour in three or six hex digits, as `#rrggbb`. The `#` may stay out, for in a file it would begin a comment. */
+export function colour(text: string): string | Wrong {
+  const [, digits] = /^#?([0-9a-f]{6}|[0-9a-f]{3})$/i.exec(text) ?? [];
+  if (!digits) return new Wrong("must be a colour as 2456d6");
+  return `#${digits.length === 3 ? digits.replace(/./g, "$&$&") : digits}`.toLowerCase();
+}
+
+/** Short texts, one a line or with `|` between them. */
+export function list(itemsMax: number, charsMax: number): Parse<readonly string[]> {
+  return (text) => {
+    const items = text.split(/[|\n]/).map((item) => item.trim());
+    const shown = items.filter(Boolean);
+    return shown.length <= itemsMax && shown.every((item) => item.length <= charsMax)
+      ? shown
+      : new Wrong(`must be at most ${itemsMax} texts of ${charsMax} characters, with | between them`);
+  };
 }
 
 /** Origins by comma or whitespace, each a CSP host-source (CSP 3, section 2.3.1), or `*` alone. */

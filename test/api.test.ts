@@ -50,10 +50,16 @@ describe.each([
 test("a visitor's token names the visitor and says when it ends", async () => {
   const response = await site.on("POST", "/visitors", { body: {} });
   expect([response.status, response.headers.get("cache-control")]).toEqual([201, "no-store"]);
-  const body = (await response.json()) as { token: string; user_id: string; expires_at: string };
+  const body = (await response.json()) as {
+    token: string;
+    user_id: string;
+    anonymous: boolean;
+    expires_at: string;
+  };
   expect(body).toEqual({
     token: expect.stringMatching(/^[\w-]+\.[\w-]+\.[\w-]+$/),
     user_id: expect.stringMatching(uuid),
+    anonymous: true,
     expires_at: expect.stringMatching(time),
   });
   const days = (Date.parse(body.expires_at) - Date.now()) / 86_400_000;
@@ -139,6 +145,8 @@ test("who asks for JSON gets the whole turn, the same that it is from then on", 
     usage: { input_tokens: 7, output_tokens: 3 },
     versions: [],
     superseded_by: null,
+    feedback: null,
+    context: null,
     error: null,
     created_at: expect.stringMatching(time),
     finished_at: expect.stringMatching(time),

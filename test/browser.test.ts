@@ -9,14 +9,10 @@ describe.each<Origin>(["source", "binary"])("from %s", (from) => {
   test("a visitor opens the site, asks, watches the answer grow, reloads, and it is there", async () => {
     const server = await startServer({ from });
     const window = await page(await browser());
-    const open = async () => {
-      await window.getByRole("button", { name: "Open chat" }).click();
-      const chat = chatIn(window.frameLocator("cip-chat iframe"));
-      await chat.inFocus();
-      return chat;
-    };
+    const chat = chatIn(window.frameLocator("cip-chat iframe"));
     await window.goto(server.url);
-    const chat = await open();
+    await window.getByRole("button", { name: "Open chat" }).click();
+    await chat.inFocus();
     await window.frameLocator("cip-chat iframe").getByText("Demo model — no AI is connected").waitFor();
 
     await window.keyboard.type("How do I connect a model?");
@@ -35,9 +31,8 @@ describe.each<Origin>(["source", "binary"])("from %s", (from) => {
     expect(Math.max(...lengths)).toBeLessThan(answer.length);
 
     await window.reload();
-    const again = await open();
-    await again.shows(answer);
-    expect(await again.turns.count()).toBe(1);
+    await chat.shows(answer);
+    expect(await chat.turns.count()).toBe(1);
     expect(await server.stop()).toBe(0);
   });
 });

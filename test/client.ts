@@ -1,5 +1,6 @@
 // A client as a site's own would be: plain fetch, and frames read by the parser that the ecosystem uses.
 import { EventSourceParserStream } from "eventsource-parser/stream";
+import { silent } from "./canary.ts";
 
 export type Frame = { id: string | undefined; data: string };
 
@@ -23,7 +24,12 @@ type Request = {
 };
 
 /** One HTTP request. A body that is a string or bytes goes as it is, anything else as JSON. */
-export function call(url: string, method: string, path: string, request: Request = {}): Promise<Response> {
+export async function call(
+  url: string,
+  method: string,
+  path: string,
+  request: Request = {},
+): Promise<Response> {
   const { token, body, signal } = request;
   const headers = new Headers(token ? { authorization: `Bearer ${token}` } : {});
   if (body !== undefined) headers.set("content-type", "application/json");
@@ -32,7 +38,15 @@ export function call(url: string, method: string, path: string, request: Request
   const init: RequestInit = { method, headers };
   if (signal) init.signal = signal;
   if (body !== undefined) init.body = plain ? (body as string) : JSON.stringify(body);
-  return fetch(`${url}${path}`, init);
+  return listenedTo(await fetch(`${url}${path}`, init));
+}
+
+/** The response, of which nothing can be read that holds a canary. */
+function listenedTo(response: Response): Response {
+  silent(JSON.stringify([...response.headers]), "headers");
+  const text = async () => silent(await Response.prototype.text.call(response), response.url);
+  const json = async () => JSON.parse(await text()) as unknown;
+  return Object.assign(response, { text, json });
 }
 
 /** A new anonymous visitor's token. */
@@ -50,7 +64,7 @@ export async function* sse(response: Response): AsyncGenerator<Frame> {
   const frames = response.body
     .pipeThrough(new TextDecoderStream())
     .pipeThrough(new EventSourceParserStream());
-  for await (const { id, data } of frames) yield { id, data };
+  for await (const { id, data } of frames) yield { id, data: silent(data, response.url) };
 }
 
 /** Reads a turn's stream to its end. */

@@ -1,10 +1,12 @@
 // Configuration, as the person who writes the files meets it: what they mean, and what is said of a mistake.
 import { describe, expect, test } from "bun:test";
-import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { parseEnv } from "node:util";
+import { inspect, parseEnv } from "node:util";
 import { asset } from "../src/assets.ts";
-import { type Config, ConfigError, load } from "../src/config.ts";
+import { type Config, ConfigError, load, type Model } from "../src/config.ts";
+import { exposureOf } from "../src/modes.ts";
+import { Secret } from "../src/secret.ts";
 import { settings } from "../src/settings.ts";
 import { repository, temporaryFolder } from "./support.ts";
 
@@ -14,7 +16,7 @@ function folderWith(files: Files): string {
   const folder = temporaryFolder();
   for (const [name, content] of Object.entries(files)) {
     mkdirSync(join(folder, dirname(name)), { recursive: true });
-    writeFileSync(join(folder, name), content);
+    writeFileSync(join(folder, name), content, { mode: 0o600 });
   }
   return folder;
 }
@@ -39,6 +41,15 @@ const problem = (files: Files | string, environment: Record<string, string> = {}
 const loaded = (files: Files, environment: Record<string, string> = {}) =>
   load(folderWith(files), environment);
 
+/** The configuration as plain data, secrets revealed: toEqual() cannot see into a Secret. */
+function revealed<T>(value: T): unknown {
+  if (value instanceof Secret) return value.reveal();
+  if (value instanceof Map) return new Map([...value].map(([key, item]) => [key, revealed(item)]));
+  if (Array.isArray(value)) return value.map(revealed);
+  if (typeof value !== "object" || value === null || value instanceof Uint8Array) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, revealed(item)]));
+}
+
 function tenant(config: Config, id = "default") {
   const found = config.tenants.get(id);
   if (!found) throw new Error(`there is no tenant ${id}`);
@@ -55,11 +66,14 @@ describe("where a setting comes from", () => {
     expect(config.instance).toEqual({
       port: 3000,
       host: "0.0.0.0",
+      publicUrl: undefined,
       databaseUrl: undefined,
       databasePoolSize: 10,
       dataDir: join(folder, "data"),
       tenantsDir: join(folder, "tenants"),
       secretKey: undefined,
+      secretKeyPrevious: undefined,
+      trustedProxies: 0,
       logLevel: "info",
       leaseMs: 45_000,
       leaseRenewMs: 10_000,
@@ -72,7 +86,7 @@ describe("where a setting comes from", () => {
       prompt: readFileSync(join(asset("prompts"), "default.md"), "utf8"),
       model: {
         baseUrl: "https://api.deepseek.com",
-        apiKey: "",
+        apiKey: undefined,
         name: "deepseek-v4-flash",
         temperature: undefined,
         maxTokens: 4096,
@@ -91,8 +105,30 @@ describe("where a setting comes from", () => {
       messageCharsMax: 8000,
       allowedOrigins: [],
       visitorTokenTtlMs: 90 * 24 * 3_600_000,
-      ui: { title: "Chat", language: undefined, greeting: undefined },
+      identity: { mode: "off" },
+      apiKeys: [],
+      limits: {
+        messagesPerVisitor: { count: 20, periodMs: 60_000 },
+        messagesPerAddress: { count: 60, periodMs: 60_000 },
+        messagesPerTenant: { count: 600, periodMs: 60_000 },
+        visitorsPerAddress: { count: 60, periodMs: 3_600_000 },
+        readsPerVisitor: { count: 300, periodMs: 60_000 },
+        concurrentRunsPerVisitorMax: 3,
+        dailyTokensMax: undefined,
+        dailyTokensPerVisitorMax: undefined,
+      },
+      ui: {
+        title: undefined,
+        language: undefined,
+        greeting: undefined,
+        suggestions: [],
+        accent: "#2456d6",
+        colorScheme: "auto",
+        position: "right",
+        logo: undefined,
+      },
     });
+    expect(config.warnings).toEqual([]);
   });
 
   test("the environment goes before .env, and a tenant's file before both", () => {
@@ -105,8 +141,12 @@ describe("where a setting comes from", () => {
       { PORT: "2", UI_TITLE: "environment" },
     );
     expect(config.instance.port).toBe(2);
-    expect(tenant(config, "b").ui).toEqual({ title: "environment", language: "de", greeting: undefined });
-    expect(tenant(config, "acme").ui).toEqual({ title: "acme", language: "de", greeting: undefined });
+    expect(tenant(config, "b").ui).toMatchObject({
+      title: "environment",
+      language: "de",
+      greeting: undefined,
+    });
+    expect(tenant(config, "acme").ui).toMatchObject({ title: "acme", language: "de", greeting: undefined });
   });
 
   test("with tenant files there is no other tenant, and each is known by its id until it has a name", () => {
@@ -130,7 +170,7 @@ describe("where a setting comes from", () => {
   test("an empty or blank value counts as unset", () => {
     const config = loaded({ ".env": "PORT=\nLLM_API_KEY=\nUI_TITLE='  '" }, { HOST: "", DRAIN_MS: " " });
     expect(config.instance).toMatchObject({ port: 3000, host: "0.0.0.0", drainMs: 25_000 });
-    expect(tenant(config)).toMatchObject({ model: { demo: true }, ui: { title: "Chat" } });
+    expect(tenant(config)).toMatchObject({ model: { demo: true }, ui: { title: undefined } });
   });
 
   test("a byte order mark, Windows line ends, quotes and comments are understood", () => {
@@ -262,6 +302,29 @@ describe("values", () => {
     "LLM_BASE_URL=ftp://api.example",
     "LLM_BASE_URL=https://user:password@api.example",
     "LLM_BASE_URL=https://api.example/v1?key=1",
+    "PUBLIC_URL=chat.example",
+    "PUBLIC_URL=https://chat.example/path",
+    "PUBLIC_URL=https://user@chat.example",
+    "TRUSTED_PROXIES=-1",
+    "TRUSTED_PROXIES=true",
+    "LIMIT_MESSAGES_PER_VISITOR=20",
+    "LIMIT_MESSAGES_PER_ADDRESS=0/1m",
+    "LIMIT_MESSAGES_PER_TENANT=20/0m",
+    "LIMIT_VISITORS_PER_ADDRESS=20/2d",
+    "LIMIT_READS_PER_VISITOR=20/1w",
+    "DAILY_TOKENS_MAX=0",
+    "CONCURRENT_RUNS_PER_VISITOR_MAX=off",
+    "IDENTITY=on",
+    `IDENTITY_SECRET=${"k".repeat(31)}`,
+    `SECRET_KEY_PREVIOUS=${"k".repeat(31)}`,
+    `API_KEYS=${"k".repeat(31)}`,
+    "API_KEYS=sha256:abc",
+    "UI_ACCENT=blue",
+    "UI_ACCENT='#2456d'",
+    `UI_SUGGESTIONS=${"a|".repeat(13)}`,
+    `UI_SUGGESTIONS=${"a".repeat(201)}`,
+    "UI_COLOR_SCHEME=black",
+    "UI_POSITION=bottom",
     "LLM_EXTRA_BODY=[1]",
     "LLM_EXTRA_BODY=null",
     "LLM_EXTRA_BODY={a: 1}",
@@ -298,7 +361,7 @@ describe("values", () => {
       "VISITOR_TOKEN_TTL=12h",
     ];
     const config = loaded({ ".env": lines.join("\n") });
-    expect(config.instance).toMatchObject({
+    expect(revealed(config.instance)).toMatchObject({
       port: 0,
       host: "::1",
       databaseUrl: "postgresql://u:p%23@a:5432,b:5432/cip?sslmode=require",
@@ -315,6 +378,49 @@ describe("values", () => {
       visitorTokenTtlMs: 12 * 3_600_000,
       ui: { language: "pt-BR" },
     });
+  });
+
+  test("rates are counts in a time, or off", () => {
+    const { limits } = tenant(
+      loaded({
+        ".env": "LIMIT_MESSAGES_PER_VISITOR=5/2s\nLIMIT_READS_PER_VISITOR=off\nDAILY_TOKENS_MAX=100000",
+      }),
+    );
+    expect(limits).toMatchObject({
+      messagesPerVisitor: { count: 5, periodMs: 2_000 },
+      readsPerVisitor: null,
+      dailyTokensMax: 100_000,
+    });
+  });
+
+  test("keys of a backend are kept as their SHA-256, in whichever form they are given", () => {
+    const key = "a-key-of-the-backend-of-32-bytes-or-more";
+    const hash = new Bun.CryptoHasher("sha256").update(key).digest("hex");
+    const { apiKeys } = tenant(loaded({ ".env": `API_KEYS='${key}, sha256:${hash.toUpperCase()}'` }));
+    expect(apiKeys.map((bytes) => Buffer.from(bytes).toString("hex"))).toEqual([hash, hash]);
+    expect(refusal(`API_KEYS='${key} short'`)).toEndWith("entry 2 is neither");
+  });
+
+  test("PUBLIC_URL, UI_ACCENT and UI_SUGGESTIONS are kept in one spelling", () => {
+    const config = loaded({
+      ".env":
+        "PUBLIC_URL=HTTPS://Chat.Example:443/\nUI_ACCENT='#ABC'\nUI_SUGGESTIONS='Opening hours? | Delivery?|\nReturns? '",
+    });
+    expect(config.instance.publicUrl).toBe("https://chat.example");
+    expect(tenant(config).ui).toMatchObject({
+      accent: "#aabbcc",
+      suggestions: ["Opening hours?", "Delivery?", "Returns?"],
+    });
+  });
+
+  test("a value that a # cuts short is a problem, and one in quotation marks or before a comment is not", () => {
+    const remedy = "holds a # that would begin a comment; put the value in quotation marks";
+    expect(refusal("UI_ACCENT=#2456d6")).toBe(`.env: UI_ACCENT ${remedy}`);
+    expect(refusal("export DATABASE_URL = postgres://u:p#w@host/cip")).toEndWith(`DATABASE_URL ${remedy}`);
+    const config = loaded({
+      ".env": "UI_ACCENT='#2456d6' # blue\nUI_TITLE=Ask us # C#\nUI_GREETING= # none",
+    });
+    expect(tenant(config).ui).toMatchObject({ accent: "#2456d6", title: "Ask us", greeting: undefined });
   });
 
   test("ALLOWED_ORIGINS is a list by commas or whitespace, in canonical spelling, each once", () => {
@@ -351,6 +457,36 @@ describe("the prompt", () => {
   });
 });
 
+describe("identity", () => {
+  const secret = "a secret of thirty-two bytes or more";
+  const identity = (lines: string) => revealed(tenant(loaded({ ".env": lines })).identity);
+
+  test("a secret alone makes it optional, and off is off whatever else is set", () => {
+    expect(identity(`IDENTITY_SECRET=${secret}`)).toEqual({ mode: "optional", secret });
+    expect(identity(`IDENTITY_SECRET=${secret}\nIDENTITY=required`)).toEqual({ mode: "required", secret });
+    expect(identity(`IDENTITY_SECRET=${secret}\nIDENTITY=off`)).toEqual({ mode: "off" });
+    expect(identity("IDENTITY=off")).toEqual({ mode: "off" });
+  });
+
+  test("a mode without a secret is a problem, told once", () => {
+    expect(refusal("IDENTITY=required")).toStartWith(".env: IDENTITY needs IDENTITY_SECRET; set it as well");
+    expect(problem({ ".env": "IDENTITY=optional", "tenants/a.env": "", "tenants/b.env": "" })).toContain(
+      "needs",
+    );
+    expect(refusal("IDENTITY=required\nIDENTITY_SECRET=short")).toStartWith(
+      ".env: IDENTITY_SECRET must have",
+    );
+  });
+
+  test("a previous key needs the new one", () => {
+    expect(refusal(`SECRET_KEY_PREVIOUS=${secret}`)).toBe(
+      ".env: SECRET_KEY_PREVIOUS needs SECRET_KEY, the new one; set both",
+    );
+    const { instance } = loaded({ ".env": `SECRET_KEY=${secret}s\nSECRET_KEY_PREVIOUS=${secret}` });
+    expect(revealed(instance)).toMatchObject({ secretKey: `${secret}s`, secretKeyPrevious: secret });
+  });
+});
+
 describe("the model", () => {
   test("another server needs its model, and a model needs a server or a key", () => {
     expect(refusal("LLM_BASE_URL=http://localhost:11434/v1")).toStartWith(
@@ -361,7 +497,10 @@ describe("the model", () => {
       demo: false,
       name: "x",
     });
-    expect(tenant(loaded({ ".env": "LLM_API_KEY=k" })).model).toMatchObject({ demo: false, apiKey: "k" });
+    expect(revealed(tenant(loaded({ ".env": "LLM_API_KEY=k" })).model)).toMatchObject({
+      demo: false,
+      apiKey: "k",
+    });
     expect(tenant(loaded({ ".env": "LLM_BASE_URL=https://api.deepseek.com/" })).model.demo).toBe(false);
   });
 
@@ -375,10 +514,25 @@ describe("the model", () => {
     const lines = "LLM_API_KEY=k\nLLM_FALLBACK_BASE_URL=http://b/v1\nLLM_FALLBACK_MODEL=b";
     expect(tenant(loaded({ ".env": lines })).model.fallback).toEqual({
       baseUrl: "http://b/v1",
-      apiKey: "",
+      apiKey: undefined,
       name: "b",
     });
-    expect(tenant(loaded({ ".env": `${lines}\nLLM_FALLBACK_API_KEY=f` })).model.fallback?.apiKey).toBe("f");
+    expect(
+      tenant(loaded({ ".env": `${lines}\nLLM_FALLBACK_API_KEY=f` })).model.fallback?.apiKey?.reveal(),
+    ).toBe("f");
+  });
+
+  test("two that differ only in a key are two", () => {
+    const config = loaded({
+      ".env": "LLM_API_KEY=k\nLLM_FALLBACK_BASE_URL=http://b\nLLM_FALLBACK_MODEL=b\nLLM_FALLBACK_API_KEY=f",
+      "tenants/a.env": "",
+      "tenants/b.env": "LLM_API_KEY=other",
+      "tenants/c.env": "LLM_FALLBACK_API_KEY=other",
+      "tenants/d.env": "LLM_API_KEY=k",
+    });
+    const [a, b, c, d] = ["a", "b", "c", "d"].map((id) => tenant(config, id).model);
+    expect(new Set([a, b, c, d]).size).toBe(3);
+    expect(d).toBe(a as Model);
   });
 
   test("the instance's key goes to no other server that a tenant names, only to the same origin", () => {
@@ -393,12 +547,14 @@ describe("the model", () => {
       key: "from file\n".replace(" ", "-"),
     };
     const config = loaded(files);
-    const keys = Object.fromEntries([...config.tenants].map(([id, { model }]) => [id, model.apiKey]));
+    const keys = Object.fromEntries(
+      [...config.tenants].map(([id, { model }]) => [id, model.apiKey?.reveal()]),
+    );
     expect(keys).toEqual({
       inherits: "instance",
       same: "instance",
-      other: "",
-      plain: "",
+      other: undefined,
+      plain: undefined,
       own: "own",
       file: "from-file",
     });
@@ -412,8 +568,11 @@ describe("the model", () => {
       "tenants/inherits.env": "",
       "tenants/other.env": "LLM_FALLBACK_BASE_URL=https://b.example",
     });
-    expect(tenant(config, "inherits").model.fallback?.apiKey).toBe("f");
-    expect(tenant(config, "other").model).toMatchObject({ apiKey: "k", fallback: { apiKey: "" } });
+    expect(tenant(config, "inherits").model.fallback?.apiKey?.reveal()).toBe("f");
+    expect(revealed(tenant(config, "other").model)).toMatchObject({
+      apiKey: "k",
+      fallback: { apiKey: undefined },
+    });
   });
 });
 
@@ -421,7 +580,15 @@ describe("secrets", () => {
   const secrets = Object.entries(settings).flatMap(([name, { secret }]) => (secret ? [name] : []));
 
   test("are these, and no other setting has a file form", () => {
-    expect(secrets).toEqual(["DATABASE_URL", "SECRET_KEY", "LLM_API_KEY", "LLM_FALLBACK_API_KEY"]);
+    expect(secrets).toEqual([
+      "DATABASE_URL",
+      "SECRET_KEY",
+      "SECRET_KEY_PREVIOUS",
+      "LLM_API_KEY",
+      "LLM_FALLBACK_API_KEY",
+      "IDENTITY_SECRET",
+      "API_KEYS",
+    ]);
     expect(refusal("LLM_MODEL_FILE=x")).toContain("LLM_MODEL_FILE is no setting");
   });
 
@@ -432,14 +599,17 @@ describe("secrets", () => {
       "secrets/key": `\uFEFF${key}\r\n`,
     };
     const config = loaded({ ...files, url: " postgres://localhost/cip\n" });
-    expect(config.instance).toMatchObject({ secretKey: key, databaseUrl: "postgres://localhost/cip" });
+    expect(revealed(config.instance)).toMatchObject({
+      secretKey: key,
+      databaseUrl: "postgres://localhost/cip",
+    });
   });
 
   test("in a stronger source replace the weaker one's, in either form", () => {
     const inFile = { ".env": "LLM_API_KEY=weak", key: "strong" };
-    expect(tenant(loaded(inFile, { LLM_API_KEY_FILE: "key" })).model.apiKey).toBe("strong");
+    expect(tenant(loaded(inFile, { LLM_API_KEY_FILE: "key" })).model.apiKey?.reveal()).toBe("strong");
     const inText = { ".env": "LLM_API_KEY_FILE=key", key: "weak" };
-    expect(tenant(loaded(inText, { LLM_API_KEY: "strong" })).model.apiKey).toBe("strong");
+    expect(tenant(loaded(inText, { LLM_API_KEY: "strong" })).model.apiKey?.reveal()).toBe("strong");
   });
 
   test("must not be given twice in one source", () => {
@@ -463,7 +633,83 @@ describe("secrets", () => {
 
   test("SECRET_KEY needs 32 bytes, not characters", () => {
     expect(refusal(`SECRET_KEY=${"k".repeat(31)}`)).toContain("SECRET_KEY must have at least 32 bytes");
-    expect(loaded({ ".env": `SECRET_KEY=${"ж".repeat(16)}` }).instance.secretKey).toBe("ж".repeat(16));
+    expect(loaded({ ".env": `SECRET_KEY=${"ж".repeat(16)}` }).instance.secretKey?.reveal()).toBe(
+      "ж".repeat(16),
+    );
+  });
+
+  /** Makes the files of `modes` and then gives each its mode. */
+  const folderOf = (files: Files, modes: Record<string, number>) => {
+    const folder = folderWith(files);
+    for (const [name, mode] of Object.entries(modes)) chmodSync(join(folder, name), mode);
+    return folder;
+  };
+  const said = (name: string) => `${name} holds a secret that others can read; run: chmod 600 ${name}`;
+
+  test("in a file that others can change are a problem", () => {
+    for (const mode of [0o620, 0o602, 0o666])
+      expect(
+        problem(folderOf({ ".env": "LLM_API_KEY_FILE=key", key: "k" }, { ".env": 0o600, key: mode })),
+      ).toBe(".env: LLM_API_KEY_FILE names a file that others can change; give it the mode 600");
+  });
+
+  test("in files that others can read are warned of, each with the command that mends it", () => {
+    const folder = folderOf(
+      {
+        ".env": "LLM_API_KEY=k",
+        "tenants/a.env": "LLM_API_KEY_FILE=a key",
+        "tenants/b.env": "UI_TITLE=B",
+        "tenants/c.env": "API_KEYS=",
+        "a key": "k",
+      },
+      { ".env": 0o640, "a key": 0o604, "tenants/b.env": 0o666, "tenants/c.env": 0o644 },
+    );
+    const { warnings } = load(folder, {});
+    expect(warnings).toEqual([said(".env"), said("'a key'").replace("'", "").replace("'", "")]);
+    for (const warning of warnings)
+      expect(Bun.spawnSync(["sh", "-c", warning.split("run: ")[1] ?? ""], { cwd: folder }).exitCode).toBe(0);
+    expect(load(folder, {}).warnings).toEqual([]);
+  });
+
+  test("in many such files are warned of in six lines", () => {
+    const files: Files = {};
+    for (let i = 0; i < 8; i++) files[`tenants/t${i}.env`] = "LLM_API_KEY=k";
+    const names = Object.keys(files);
+    const folder = folderOf(files, Object.fromEntries(names.map((name) => [name, 0o644])));
+    expect(load(folder, {}).warnings).toEqual([
+      ...names.slice(0, 5).map(said),
+      "3 more such files hold secrets that others can read",
+    ]);
+  });
+
+  test("of another owner may be read by the group, and are made ours before they are closed", () => {
+    const others = { uid: 1, mode: 0o640 };
+    expect(exposureOf("/etc/cip/key", "key", others, 2)).toBeUndefined();
+    expect(exposureOf("/etc/cip/key", "key", { ...others, mode: 0o644 }, 2)).toEqual({
+      others: "read",
+      mend: "chown 2 key && chmod 600 key",
+    });
+  });
+
+  test("where containers have them have the modes that they have", () => {
+    const open = { uid: 0, mode: 0o666 };
+    for (const path of ["/run/secrets/key", "/var/run/secrets/key"])
+      expect(exposureOf(path, path, open, 0)).toBeUndefined();
+    expect(exposureOf("/run/secretskey", "key", open, 0)).toMatchObject({ others: "write" });
+  });
+
+  test("print as ***, however they are printed", () => {
+    const { instance, tenants } = loaded({ ".env": `SECRET_KEY=${"k".repeat(32)}\nLLM_API_KEY=kkkkk` });
+    const all = { instance, tenant: tenants.get("default") };
+    for (const shown of [
+      Bun.inspect(all),
+      inspect(all, { depth: 9 }),
+      JSON.stringify(all),
+      `${instance.secretKey}`,
+    ]) {
+      expect(shown).not.toContain("kkkkk");
+      expect(shown).toContain("***");
+    }
   });
 
   test("are never repeated in a problem, wherever they were put by mistake", () => {
@@ -475,6 +721,12 @@ describe("secrets", () => {
           `SECRET_KEY=${secret}`,
           `DATABASE_URL=mysql${url}`,
           `LLM_API_KEY='${secret} ${secret}'`,
+          `IDENTITY_SECRET=${secret}`,
+          `API_KEYS=sha256:${secret}`,
+          `SECRET_KEY_PREVIOUS=${secret}#${secret}`,
+          `UI_ACCENT=${secret}`,
+          `PUBLIC_URL=https${url}`,
+          `LIMIT_READS_PER_VISITOR=${secret}`,
           `LLM_FALLBACK_API_KEY_FILE=${secret}`,
           `LLM_BASE_URL=https${url}`,
           `LLM_FALLBACK_BASE_URL=ftp${url}`,
@@ -486,7 +738,7 @@ describe("secrets", () => {
       },
       { HOST: `http${url}`, PROMPT_FILE: secret },
     );
-    expect(all).toHaveLength(13);
+    expect(all).toHaveLength(19);
     expect(all.join("\n")).not.toContain("unter2");
   });
 });

@@ -32,6 +32,7 @@ describe.each(databases)("on %s", (name, open) => {
       userId: "ann",
       message,
       language: undefined,
+      context: undefined,
       ...fields,
     };
     const whole = { idempotency: undefined, versions: [], ...turn };
@@ -48,6 +49,7 @@ describe.each(databases)("on %s", (name, open) => {
       userId,
       message,
       language: undefined,
+      context: undefined,
       idempotency: undefined,
       versions: [],
     };
@@ -110,7 +112,7 @@ describe.each(databases)("on %s", (name, open) => {
     const { conversationId, id, claim } = await running();
     expect(await store(conversationId, "and?")).toBeUndefined();
     expect(await store(conversationId, "later", { waits: true })).toBeDefined();
-    expect(await db.tenant("acme", (tx) => turns.findLive(tx, conversationId))).toBe(id);
+    expect(await db.tenant("acme", (tx) => turns.findLive(tx, "ann", conversationId))).toBe(id);
     await settle(claim, said("there"));
     expect(await store(conversationId, "now?")).toMatchObject({ epoch: 1 });
   });

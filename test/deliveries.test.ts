@@ -154,6 +154,8 @@ describe.each(cases)("an answer %s", (name, script, { parts, status, ending }) =
             status === "failed" ? { code: ending.split(" ")[1] ?? "", message: expect.any(String) } : null,
           versions: [],
           superseded_by: null,
+          feedback: null,
+          context: null,
         },
       });
       if (chunks) expect([delivery, chunks.map(anonymous)]).toEqual([delivery, chunksOf.get("SSE") ?? []]);

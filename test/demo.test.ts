@@ -8,7 +8,7 @@ setDefaultTimeout(20_000); // the demo takes 5 s for an answer, as a model would
 
 const model: Model = {
   baseUrl: "https://model.invalid",
-  apiKey: "",
+  apiKey: undefined,
   name: "demo",
   temperature: undefined,
   maxTokens: 1024,

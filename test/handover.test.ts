@@ -1,6 +1,6 @@
 // A run that ends and finds its turn no longer its own: its readers hear how the turn goes on, not how the run ended.
 import { beforeAll, expect, test } from "bun:test";
-import { Chat, type Question, type Visitor } from "../src/chat.ts";
+import { Chat, type Question, type Reader, type Visitor } from "../src/chat.ts";
 import { sweep } from "../src/claims.ts";
 import { load } from "../src/config.ts";
 import { type Database, openDatabase } from "../src/db.ts";
@@ -15,7 +15,7 @@ import { atTheEnd, temporaryFolder, until, within } from "./support.ts";
 
 let db: Database;
 let model: ScriptedModel;
-let visitor: Visitor;
+let visitor: Visitor & Reader;
 let process: { runs: Runs; chat: Chat };
 /** What happens to a transaction of a tenant after its commit. */
 let afterCommit: () => void = () => {};
@@ -36,7 +36,7 @@ beforeAll(async () => {
   const { tenants } = load(temporaryFolder(), { LLM_BASE_URL: model.baseUrl, LLM_MODEL: "scripted" });
   const tenant = tenants.get("default");
   if (!tenant) throw new Error("there is no tenant");
-  visitor = { tenant, userId: "ann" };
+  visitor = { tenant, userId: "ann", whose: "ann", address: undefined };
   const lease = { instanceId: Bun.randomUUIDv7(), leaseMs: 45_000 };
   const runs = new Runs(db, await loadKeys(db, undefined), lease, 10_000);
   const queue = new Queue(db, runs, tenants, true);
@@ -55,6 +55,7 @@ async function ask(message: string) {
     detached: false,
     idempotencyKey: undefined,
     language: undefined,
+    context: undefined,
   };
   const opened = await process.chat.open(visitor, question, signal);
   const read = async () => {

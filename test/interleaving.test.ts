@@ -1,7 +1,7 @@
 // Whatever follows on whatever in a turn's life, it ends once, and so does each of its readers' streams.
 import { beforeAll, expect, test } from "bun:test";
 import fc from "fast-check";
-import { Chat, type Opened, type Visitor } from "../src/chat.ts";
+import { type Reader as Caller, Chat, type Opened, type Visitor } from "../src/chat.ts";
 import type { Chunk } from "../src/chunks.ts";
 import { sweep } from "../src/claims.ts";
 import { load } from "../src/config.ts";
@@ -37,7 +37,7 @@ type Reader = { chunks: Chunk[]; gone: AbortController; over: Promise<void> };
 let db: Database;
 let model: ScriptedModel;
 let chats: Chat[];
-let visitor: Visitor;
+let visitor: Visitor & Caller;
 /** The words and the end of each turn's answer, by its message: let go one after the other, on whatever call. */
 const gates = new Map<string, PromiseWithResolvers<void>[]>();
 
@@ -48,7 +48,11 @@ beforeAll(async () => {
   atTheEnd(() => db.close());
   await migrate(db);
   await recordEndings(ground.sql);
-  const { tenants } = load(temporaryFolder(), { LLM_BASE_URL: model.baseUrl, LLM_MODEL: "scripted" });
+  const { tenants } = load(temporaryFolder(), {
+    LLM_BASE_URL: model.baseUrl,
+    LLM_MODEL: "scripted",
+    CONCURRENT_RUNS_PER_VISITOR_MAX: "1000",
+  });
   const keys = await loadKeys(db, undefined);
   chats = [1, 2].map(() => {
     const runs = new Runs(db, keys, { instanceId: Bun.randomUUIDv7(), leaseMs: 45_000 }, 100);
@@ -59,7 +63,7 @@ beforeAll(async () => {
   });
   const tenant = tenants.get("default");
   if (!tenant) throw new Error("there is no tenant");
-  visitor = { tenant, userId: "ann" };
+  visitor = { tenant, userId: "ann", whose: "ann", address: undefined };
   model.always(({ messages }) => {
     const held = (gates.get(messages.at(-1)?.content ?? "") ?? []).map(({ promise }) => ({ hold: promise }));
     const end = { finish: "stop" };
@@ -82,7 +86,7 @@ async function live(events: Event[]): Promise<string[]> {
   const gone = new AbortController();
   const opened = await first.open(
     visitor,
-    { ...question, queue: false, detached: false, language: undefined },
+    { ...question, queue: false, detached: false, language: undefined, context: undefined },
     gone.signal,
   );
   const readers = [read(opened, gone)];

@@ -26,6 +26,8 @@ const checks: Record<string, Check> = {
   enum: (wanted: unknown[], value, at) => (wanted.includes(value) ? [] : [`${at}: is none of ${wanted}`]),
   format: (wanted: string, value, at) =>
     typeof value !== "string" || formats[wanted]?.test(value) ? [] : [`${at}: is no ${wanted}`],
+  maxLength: (wanted: number, value, at) =>
+    typeof value === "string" && value.length > wanted ? [`${at}: has more than ${wanted} characters`] : [],
   anyOf: (wanted: Schema[], value, at) =>
     wanted.some((schema) => mistakes(schema, value, at).length === 0)
       ? []
@@ -40,12 +42,18 @@ const checks: Record<string, Check> = {
           name in value ? mistakes(schema, value[name], `${at}.${name}`) : [],
         )
       : [],
-  additionalProperties: (wanted: false, value, at, { properties = {} }) =>
-    isObject(value) && wanted === false
-      ? Object.keys(value)
-          .filter((name) => !(name in (properties as object)))
-          .map((name) => `${at}: has ${name}, which is not described`)
+  additionalProperties: (wanted: false | Schema, value, at, { properties = {} }) =>
+    isObject(value)
+      ? Object.entries(value)
+          .filter(([name]) => !(name in (properties as object)))
+          .flatMap(([name, member]) =>
+            wanted === false
+              ? [`${at}: has ${name}, which is not described`]
+              : mistakes(wanted, member, `${at}.${name}`),
+          )
       : [],
+  maxProperties: (wanted: number, value, at) =>
+    isObject(value) && Object.keys(value).length > wanted ? [`${at}: has more than ${wanted} members`] : [],
 };
 
 function typesOf(value: unknown): string[] {

@@ -6,6 +6,7 @@ import type { Model } from "../src/config.ts";
 import { CipError } from "../src/errors.ts";
 import { complete, type Outcome } from "../src/llm.ts";
 import { Splitter } from "../src/reasoning.ts";
+import { Secret } from "../src/secret.ts";
 import { read } from "../src/upstream.ts";
 import { atTheEnd, until } from "./support.ts";
 
@@ -77,7 +78,7 @@ const refuses = (status: number, headers = "", body = "{}") =>
 function modelAt(baseUrl: string, settings: Partial<Model> = {}): Model {
   return {
     baseUrl,
-    apiKey: "sk-secret-1234",
+    apiKey: new Secret("sk-secret-1234"),
     name: "gpt-test",
     temperature: undefined,
     maxTokens: 4096,
@@ -171,7 +172,7 @@ describe("the request", () => {
 
   test("has no authorization where no key is set", async () => {
     const server = await sends(hello);
-    expect((await ask(modelAt(server.baseUrl, { apiKey: "" }))).text).toBe("Hello");
+    expect((await ask(modelAt(server.baseUrl, { apiKey: undefined }))).text).toBe("Hello");
     expect(server.requests[0]?.head.toLowerCase()).not.toContain("authorization");
   });
 
@@ -366,7 +367,12 @@ describe("what providers send", () => {
         }),
       );
       return [
-        await read(response, { splitter, progress: () => {}, signal: new AbortController().signal }),
+        await read(response, {
+          splitter,
+          progress: () => {},
+          charsMax: 1_000_000,
+          signal: new AbortController().signal,
+        }),
         said,
       ];
     };
@@ -410,7 +416,9 @@ describe("an answer that fails keeps its text and is not asked for again", () =>
   ])("%s", async (_, sent, code) => {
     const server = await sends(sent);
     const fallback = await sends(hello);
-    const model = modelAt(server.baseUrl, { fallback: { baseUrl: fallback.baseUrl, apiKey: "", name: "b" } });
+    const model = modelAt(server.baseUrl, {
+      fallback: { baseUrl: fallback.baseUrl, apiKey: undefined, name: "b" },
+    });
     const ended = await ask(model);
     expect([codeOf(ended), ended.text]).toEqual([code, "a"]);
     expect(ended.flushes).toBeGreaterThan(0);
@@ -556,7 +564,7 @@ describe("the fallback", () => {
   test("answers, under its own name and key, where the first refuses", async () => {
     const server = await refuses(401);
     const other = await sends(hello);
-    const fallback = { baseUrl: other.baseUrl, apiKey: "sk-other", name: "other" };
+    const fallback = { baseUrl: other.baseUrl, apiKey: new Secret("sk-other"), name: "other" };
     const ended = await ask(modelAt(server.baseUrl, { fallback, temperature: 1 }));
     expect(ended.text).toBe("Hello");
     expect(server.requests.length).toBe(1);
@@ -568,7 +576,7 @@ describe("the fallback", () => {
     const silent = await upstream((socket) => socket.write(sseHead));
     const cut = await sends(say("<thi"));
     const other = await sends(hello);
-    const fallback = { baseUrl: other.baseUrl, apiKey: "", name: "other" };
+    const fallback = { baseUrl: other.baseUrl, apiKey: undefined, name: "other" };
     expect((await ask(modelAt(silent.baseUrl, { fallback, firstTimeoutMs: 100 }))).text).toBe("Hello");
     expect((await ask(modelAt(cut.baseUrl, { fallback }))).text).toBe("Hello");
   });
@@ -576,7 +584,7 @@ describe("the fallback", () => {
   test("that fails too has the last word", async () => {
     const server = await refuses(401);
     const other = await refuses(404, "", `{"error":{"message":"for sk-secret-1234 and other-key"}}`);
-    const fallback = { baseUrl: other.baseUrl, apiKey: "other-key", name: "other" };
+    const fallback = { baseUrl: other.baseUrl, apiKey: new Secret("other-key"), name: "other" };
     const ended = await ask(modelAt(server.baseUrl, { fallback }));
     expect(codeOf(ended)).toBe("model_rejected");
     expect(String((ended.error as CipError).cause)).toContain("for [key] and [key]");
@@ -665,7 +673,7 @@ describe("an abort", () => {
       cut.abort("stopped");
     }, abortAfterMs);
     const other = await sends(hello);
-    const fallback = { baseUrl: other.baseUrl, apiKey: "", name: "other" };
+    const fallback = { baseUrl: other.baseUrl, apiKey: undefined, name: "other" };
     const ended = await ask(modelAt(server.baseUrl, { fallback }), cut.signal, () => {
       appendedLater ||= performance.now() > abortedAt;
     });

@@ -77,6 +77,19 @@ describe("the document", () => {
     }
   });
 
+  test("names what a caller can meet anywhere, and what any body can", () => {
+    for (const { name, operation } of operations) {
+      const statuses = Object.keys(operation.responses);
+      const wanted = ["500"];
+      if (operation.security) wanted.push("401", "404", "429", "503");
+      if (operation.requestBody) wanted.push("400", "408", "413", "415", "422");
+      expect(statuses, name).toEqual(expect.arrayContaining(wanted));
+    }
+    const ask = document.paths["/v1/{tenant}/turns"]?.post as Operation;
+    for (const code of ["too_many_requests", "too_many_runs", "budget_exhausted"])
+      expect(ask.responses["429"]?.description).toContain(code);
+  });
+
   test("has something behind every reference and every kind of security", () => {
     const missing: string[] = [];
     JSON.stringify(document, (key, value: unknown) => {
@@ -95,7 +108,8 @@ describe("the document", () => {
   test("has every route of the server but the pages", async () => {
     const services = { config: load(site.server.cwd, {}), db: {}, keys: {}, runs: {}, chat: {} } as Services;
     const app = await createApp(services, true);
-    const pages = /^(GET \/(:tenant|embed\.js|openapi\.json|assets\/.+)?|WS .*)$/;
+    const pages =
+      /^(GET \/(:tenant(\/logo|\/site\.js)?|\w+\.(js|d\.ts|txt|ico)|openapi\.json|assets\/.+)?|WS .*)$/;
     const routes = app.routes
       .map(({ method, path }) => `${method} ${path}`)
       .filter((route) => !pages.test(route))
@@ -124,7 +138,7 @@ async function asDocumented(
   }
   const type = (response.headers.get("content-type") ?? "").split(";")[0] as string;
   expect(Object.keys(content)).toContain(type);
-  const body: unknown = type === "text/event-stream" ? text : JSON.parse(text);
+  const body: unknown = type.startsWith("text/") ? text : JSON.parse(text);
   expect(mistakes(content[type]?.schema as Schema, body)).toEqual([]);
   return body;
 }
@@ -174,6 +188,26 @@ describe("what is answered is what the document says", () => {
     await asDocumented(`GET ${one}`, 200, { token }, at);
     await asDocumented(`PATCH ${one}`, 200, { token, body: { title: "New" } }, at);
     await asDocumented(`DELETE ${one}`, 204, { token }, at);
+  });
+
+  test("of feedback and of a visitor's own data", async () => {
+    const context = { url: "https://shop.example/", fields: { sku: "L-1" } };
+    const turn = idOf(
+      await asDocumented("POST /v1/{tenant}/turns", 200, {
+        token,
+        body: { message: "Hi", context },
+        headers: { accept: "application/json" },
+      }),
+    );
+    const feedback = "PUT /v1/{tenant}/turns/{id}/feedback";
+    const at = `/v1/default/turns/${turn.id}/feedback`;
+    await asDocumented(feedback, 200, { token, body: { rating: "up", comment: "Thanks" } }, at);
+    await asDocumented(feedback, 422, { token, body: { rating: "sideways" } }, at);
+    const mine = "GET /v1/{tenant}/visitors/me/export";
+    await asDocumented(mine, 200, { token });
+    await asDocumented(mine, 200, { token, headers: { accept: "text/markdown" } });
+    await asDocumented(mine, 406, { token, headers: { accept: "text/html" } });
+    await asDocumented("DELETE /v1/{tenant}/visitors/me", 204, { token });
   });
 
   test("of what is refused", async () => {

@@ -13,6 +13,7 @@ export type Line = {
 };
 
 const eventStream = Buffer.from("text/event-stream;");
+const statusLine = Buffer.from("HTTP/1.1 ");
 
 export async function badLine(target: string): Promise<Line> {
   const { hostname, port } = new URL(target);
@@ -34,9 +35,14 @@ export async function badLine(target: string): Promise<Line> {
 
     let left = Number.POSITIVE_INFINITY;
     near.on("data", (bytes) => far.write(bytes));
-    far.on("data", (bytes: Buffer) => {
+    let head = Buffer.alloc(0); // of a response whose headers have not come whole
+    far.on("data", (piece: Buffer) => {
+      const bytes = Buffer.concat([head, piece]);
+      const isHead = bytes.subarray(0, statusLine.length).equals(statusLine) && !bytes.includes("\r\n\r\n");
+      head = isHead ? bytes : Buffer.alloc(0);
+      if (isHead) return;
       let begin = 0;
-      // The headers of a response come in one piece, and nothing follows a stream on its connection.
+      // Nothing follows a stream on its connection.
       if (bytes.includes(eventStream)) {
         streams += 1;
         left = breaks.shift() ?? left;

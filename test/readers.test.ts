@@ -26,7 +26,7 @@ const streamOf = (id: string) => `/v1/default/turns/${id}/stream`;
 
 /** What takes long to show begins before everything else, on a server of its own, and is looked at last. */
 async function beginWaiting() {
-  const site = await startSite();
+  const site = await startSite({ env: { LLM_MAX_TOKENS: "1000000" } });
   const token = await site.visitor();
   site.model.next([silence]);
   const heartbeats = readFor(11_000, await site.stream(token, "Be silent"));

@@ -1,11 +1,27 @@
 // What bad input gets: a problem document with a request id, the same in production and development, and never a 500.
 import { beforeAll, describe, expect, test } from "bun:test";
 import { call } from "./client.ts";
+import { type Answer, raw, request } from "./rawhttp.ts";
 import { expectProblem, type Site, startSite } from "./site.ts";
 
 const secretKey = "a key to sign with, of thirty-two bytes or more";
 const apiKey = "sk-the-key-of-the-model";
 const bodyBytesMax = 64 * 1024;
+
+/** The same of an answer that was read by hand. */
+function expectBareProblem({ status, headers, body }: Answer, wanted: number, code: string) {
+  expect([status, headers.get("content-type"), body]).toEqual([
+    wanted,
+    "application/problem+json",
+    expect.any(String),
+  ]);
+  expect(JSON.parse(body)).toMatchObject({ status: wanted, code, request_id: headers.get("x-request-id") });
+}
+
+async function expectNoBody(answer: Promise<Response>, status: number) {
+  const response = await answer;
+  expect([response.status, await response.text()]).toEqual([status, ""]);
+}
 
 describe.each(["production", "development"])("in %s", (mode) => {
   let site: Site;
@@ -40,29 +56,171 @@ describe.each(["production", "development"])("in %s", (mode) => {
     );
 
     test.each([
-      ["/v1/default/visitors", "POST"],
-      ["/v1/default/turns", "POST"],
-      ["/v1/default/turns/x", "GET"],
-      ["/v1/default/turns/x/stream", "GET"],
-      ["/v1/default/turns/x/stop", "POST"],
-      ["/v1/default/conversations", "GET"],
-      ["/v1/default/conversations/x", "GET, PATCH, DELETE"],
-      ["/healthz", "GET"],
-      ["/readyz", "GET"],
-      ["/embed.js", "GET"],
-      ["/default", "GET"],
+      ["/v1/default/visitors", "POST, OPTIONS"],
+      ["/v1/default/turns", "POST, OPTIONS"],
+      ["/v1/default/turns/", "POST, OPTIONS"],
+      ["/v1/default/turns/x", "GET, HEAD, OPTIONS"],
+      ["/v1/default/turns/x/stream", "GET, HEAD, OPTIONS"],
+      ["/v1/default/turns/x/stop", "POST, OPTIONS"],
+      ["/v1/default/conversations", "GET, HEAD, OPTIONS"],
+      ["/v1/default/conversations/x", "GET, HEAD, PATCH, DELETE, OPTIONS"],
+      ["/v1/default/socket", "GET, OPTIONS"],
+      ["/healthz", "GET, HEAD, OPTIONS"],
+      ["/readyz", "GET, HEAD, OPTIONS"],
+      ["/openapi.json", "GET, HEAD, OPTIONS"],
+      ["/embed.js", "GET, HEAD, OPTIONS"],
+      ["/default", "GET, HEAD, OPTIONS"],
+      ["/", "GET, HEAD, OPTIONS"],
     ])("says what it takes: %s takes %s", async (path, allow) => {
-      for (const method of ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]) {
+      for (const method of ["GET", "POST", "PUT", "PATCH", "DELETE", "TRACE", "PROPFIND"]) {
         if (allow.includes(method)) continue;
-        const answer = await call(site.url, method, path, { token });
-        await expectProblem(answer, 405, "method_not_allowed");
+        const answer = await raw(site.url, request(`${method} ${path}`));
+        expectBareProblem(answer, 405, "method_not_allowed");
         expect(answer.headers.get("allow")).toBe(allow);
+      }
+      const answer = await call(site.url, "OPTIONS", path);
+      expect([answer.status, answer.headers.get("allow"), await answer.text()]).toEqual([204, allow, ""]);
+    });
+
+    test("answers HEAD as it would GET, without a body", async () => {
+      const { id } = await site.ask(token, "Hi");
+      for (const path of ["/default", "/healthz", "/v1/default/conversations", `/v1/default/turns/${id}`]) {
+        const [got, head] = await Promise.all(
+          ["GET", "HEAD"].map((method) => call(site.url, method, path, { token })),
+        );
+        expect([head?.status, await head?.text()]).toEqual([200, ""]);
+        for (const name of ["content-type", "cache-control"])
+          expect(head?.headers.get(name), path).toBe(got?.headers.get(name) ?? "");
+        expect(head?.headers.get("content-length")).toBe(String((await got?.bytes())?.length));
+      }
+      await expectNoBody(call(site.url, "HEAD", "/v1/default/conversations"), 401);
+      await expectNoBody(call(site.url, "HEAD", "/v1/default/turns/x", { token }), 404);
+    });
+
+    test("does not keep HEAD until an answer is written whole", async () => {
+      const held = site.hold([{ text: "so" }]);
+      const { id } = await site.begin(token, "Hi");
+      const head = await call(site.url, "HEAD", `/v1/default/turns/${id}/stream`, { token });
+      expect([head.status, head.headers.get("content-type")]).toEqual([
+        200,
+        "text/event-stream; charset=utf-8",
+      ]);
+      expect((await site.turn(token, id)).finished_at).toBeNull();
+      held.releaseAll();
+      await site.ended(token, id);
+    });
+
+    test("is understood whatever the host is called, and in its absolute form", async () => {
+      const ok = JSON.stringify({ status: "ok" });
+      for (const line of ["GET /healthz", "GET http://elsewhere.example/healthz"])
+        for (const host of ["cip", "LOCALHOST:1", "[::1]", "1.2.3.4:80"]) {
+          const { status, body } = await raw(site.url, request(line, [`host: ${host}`]));
+          expect([status, body]).toEqual([200, ok]);
+        }
+      const old = await raw(site.url, "GET /healthz HTTP/1.0\r\n\r\n");
+      expect([old.status, old.body]).toEqual([200, ok]);
+    });
+
+    test("that is wrong twice is refused once, and the server lives", async () => {
+      const lost = `/conversations/${crypto.randomUUID()}?before=nothing`;
+      await expectProblem(site.on("GET", lost, { token }), 400, "invalid_cursor");
+      expect((await call(site.url, "GET", "/readyz")).status).toBe(200);
+    });
+
+    test("needs a host that is one, where it is said", async () => {
+      for (const host of ["", "a b", "a/../b", "[::1", "a:b:c", "<script>"])
+        for (const line of ["GET /healthz", "GET /a/b/c", "HEAD /default", "GET /v1/default/socket"]) {
+          const answer = await raw(site.url, request(line, [`host: ${host}`, "accept: text/html"]));
+          expect([line, host, answer.status]).toEqual([line, host, 400]);
+        }
+      const answer = await raw(site.url, request("GET /healthz", ["host: a b"]));
+      expectBareProblem(answer, 400, "bad_request");
+      const lost = await raw(site.url, "GET /a/b/c HTTP/1.0\r\n\r\n");
+      expectBareProblem(lost, 404, "not_found");
+    });
+
+    test("does not lead out of where it is", async () => {
+      for (const path of [
+        "/assets/../../package.json",
+        "/assets/../../../../../../etc/passwd",
+        "/assets/%2e%2e/%2e%2e/package.json",
+        "/assets/..%2f..%2fpackage.json",
+        "/assets/..%5c..%5cpackage.json",
+        "/assets//etc/passwd",
+        "/assets/%00",
+        "/default%00",
+        "/default%2f",
+        "/v1/default%2fturns",
+        "/v1/default/turns%2fx/stop",
+        "/v1//turns",
+        "//default",
+        "/..;/default",
+      ]) {
+        const answer = await raw(site.url, request(`GET ${path}`));
+        expect([path, answer.status]).toEqual([path, 404]);
+        expectBareProblem(answer, 404, "not_found");
+      }
+    });
+  });
+
+  describe("a head", () => {
+    test("that is not HTTP is refused, and its connection closed", async () => {
+      const lines = (...given: string[]) => `${given.join("\r\n")}\r\n\r\n`;
+      for (const [status, text] of [
+        [400, lines("GET /healthz HTTP/1.1")],
+        [400, lines("GET /healthz HTTP/1.1", "host : x")],
+        [400, lines("OPTIONS * HTTP/1.1", "host: x")],
+        [
+          400,
+          lines("POST /v1/default/visitors HTTP/1.1", "host: x", "content-length: 1", "content-length: 2"),
+        ],
+        [
+          400,
+          lines(
+            "POST /v1/default/visitors HTTP/1.1",
+            "host: x",
+            "content-length: 1",
+            "transfer-encoding: chunked",
+          ),
+        ],
+        [400, lines("POST /v1/default/visitors HTTP/1.1", "host: x", "transfer-encoding: gzip")],
+        [400, lines("POST /v1/default/visitors HTTP/1.1", "host: x", "content-length: -1")],
+        [505, lines("GET /healthz\0 HTTP/1.1", "host: x")],
+        [505, "GET /healthz HTTP/1.1\nhost: x\n\n"],
+        [431, lines("GET /healthz HTTP/1.1", "host: x", `x-long: ${"x".repeat(20_000)}`)],
+        [
+          431,
+          lines("GET /healthz HTTP/1.1", "host: x", ...Array.from({ length: 300 }, (_, i) => `x-${i}: x`)),
+        ],
+      ] as const) {
+        const answer = await raw(site.url, text);
+        expect([text.slice(0, 80), answer.status, answer.body]).toEqual([text.slice(0, 80), status, ""]);
       }
     });
 
-    test("is understood whatever the host is called", async () => {
-      const answer = await call(site.url, "GET", "/healthz", { headers: { host: "cip" } });
-      expect([answer.status, await answer.json()]).toEqual([200, { status: "ok" }]);
+    test("that says something twice is not believed", async () => {
+      const authorization = `authorization: Bearer ${token}`;
+      const list = (...headers: string[]) => raw(site.url, request("GET /v1/default/conversations", headers));
+      expect((await list(authorization)).status).toBe(200);
+      expectBareProblem(await list(authorization, "authorization: Bearer x"), 401, "unauthorized");
+      const ask = (...headers: string[]) => {
+        const body = '{"message": "Hi"}';
+        const all = [authorization, "accept: application/json", `content-length: ${body.length}`, ...headers];
+        return raw(site.url, request("POST /v1/default/turns", all, body));
+      };
+      const type = "content-type: application/json";
+      expect((await ask(type)).status).toBe(200);
+      expectBareProblem(await ask(type, "content-type: text/plain"), 415, "unsupported_media_type");
+      expectBareProblem(await ask(type, "idempotency-key: a", "idempotency-key: b"), 400, "bad_request");
+    });
+
+    test("of half a WebSocket handshake is refused", async () => {
+      for (const headers of [["upgrade: websocket"], ["connection: upgrade", "upgrade: WebSocket"]])
+        expectBareProblem(
+          await raw(site.url, request("GET /v1/default/socket", headers)),
+          400,
+          "bad_request",
+        );
     });
   });
 
@@ -134,6 +292,11 @@ describe.each(["production", "development"])("in %s", (mode) => {
         );
       const answer = await ask({ message: "Hi" }, { "content-type": "Application/JSON; charset=UTF-8" });
       expect(answer.status).toBe(200);
+      await expectProblem(
+        ask('{"message": "Hi"}', { "content-encoding": "gzip" }),
+        415,
+        "unsupported_media_type",
+      );
       const none = fetch(`${site.url}/v1/default/visitors`, { method: "POST" });
       await expectProblem(none, 415, "unsupported_media_type");
     });

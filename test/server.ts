@@ -1,7 +1,8 @@
 // The real program as a process of its own: clean environment, empty folder, from source or as the binary.
 import { mkdirSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { repository, temporaryFolder, until, untilItExits, within } from "./support.ts";
+import { canary, silent } from "./canary.ts";
+import { atTheEnd, repository, temporaryFolder, until, untilItExits, within } from "./support.ts";
 
 export type Origin = "source" | "binary";
 
@@ -32,11 +33,23 @@ export type Server = {
   stop(): Promise<number>;
 };
 
+const apiKeys = canary("API_KEYS");
+
+/** Tests ask faster than people do; those of the limits set their own. */
+const unlimited = {
+  LIMIT_MESSAGES_PER_VISITOR: "off",
+  LIMIT_MESSAGES_PER_ADDRESS: "off",
+  LIMIT_MESSAGES_PER_TENANT: "off",
+  LIMIT_VISITORS_PER_ADDRESS: "off",
+  LIMIT_READS_PER_VISITOR: "off",
+  CONCURRENT_RUNS_PER_VISITOR_MAX: "1000",
+};
+
 /** Starts cip on a port of its own choosing and waits until it is ready. */
 export async function startServer(place: Place = {}): Promise<Server> {
   const { child, cwd, output } = await launch(place.args ?? [], {
     ...place,
-    env: { PORT: "0", ...place.env },
+    env: { PORT: "0", API_KEYS: apiKeys, ...unlimited, ...place.env },
   });
   const ready = async () => {
     if (child.exitCode !== null || child.signalCode !== null) throw new Error("it ended at its start");
@@ -81,7 +94,7 @@ async function launch(args: string[], place: Place) {
   );
   for (const [path, text] of [...Object.entries(place.files ?? {}), ...tenants]) {
     mkdirSync(dirname(join(cwd, path)), { recursive: true });
-    writeFileSync(join(cwd, path), text);
+    writeFileSync(join(cwd, path), text, { mode: 0o600 });
   }
   const env = { PATH: process.env.PATH ?? "", HOME: temporaryFolder(), ...place.env };
   const child = Bun.spawn([...program, ...args], {
@@ -98,6 +111,7 @@ async function launch(args: string[], place: Place) {
     for await (const text of child[name].pipeThrough(new TextDecoderStream())) output[name] += text;
   };
   output.complete = Promise.all([collect("stdout"), collect("stderr")]).then(() => {});
+  atTheEnd(() => silent(output.stdout + output.stderr, "what cip printed"));
   return { child, cwd, output };
 }
 

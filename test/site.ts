@@ -3,6 +3,7 @@ import { expect } from "bun:test";
 import type { Static } from "@sinclair/typebox";
 import { errors } from "../src/errors.ts";
 import type { Conversations, ConversationWithTurns, OneConversation, TurnBody } from "../src/http/schemas.ts";
+import { canary } from "./canary.ts";
 import { call, visitor } from "./client.ts";
 import { answer, type ScriptedModel, type Step, scriptedModel } from "./model.ts";
 import { postgresCluster } from "./postgres.ts";
@@ -15,6 +16,8 @@ type More = { conversation_id?: string | undefined };
 
 export type Site = Awaited<ReturnType<typeof startSite>>;
 
+const modelKey = canary("LLM_API_KEY");
+
 /** Starts cip with a scripted model, on a PostgreSQL database of its own unless `database` says otherwise. */
 export async function startSite(place: Place = {}, database?: string) {
   const model = await scriptedModel();
@@ -22,6 +25,7 @@ export async function startSite(place: Place = {}, database?: string) {
   const env = {
     LLM_BASE_URL: model.baseUrl,
     LLM_MODEL: "scripted",
+    LLM_API_KEY: modelKey,
     ...(databaseUrl !== "embedded" && { DATABASE_URL: databaseUrl }),
     ...place.env,
   };
@@ -79,7 +83,7 @@ export function siteOf(url: string, tenant = "default") {
       until(async () => {
         const turn = await turnIn(await on("GET", `/turns/${id}`, { token }), 200);
         return turn.answer === text && turn;
-      }, `the answer is "${text}"`),
+      }, `the answer is "${text.slice(0, 100)}"`),
     follow: (token: string, id: string, query = "", headers: Record<string, string> = {}) =>
       on("GET", `/turns/${id}/stream${query}`, { token, headers }),
     stop: async (token: string, id: string) => turnIn(await on("POST", `/turns/${id}/stop`, { token }), 200),

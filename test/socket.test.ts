@@ -39,7 +39,12 @@ describe("who does not say who it is", () => {
   });
 
   test("nor gets a socket of a site that there is not, nor by a plain request", async () => {
-    const headers = { upgrade: "websocket", connection: "upgrade" };
+    const headers = {
+      upgrade: "websocket",
+      connection: "upgrade",
+      "sec-websocket-version": "13",
+      "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
+    };
     await expectProblem(siteOf(site.url, "nobody").on("GET", "/socket", { headers }), 404, "not_found");
     await expectProblem(site.on("GET", "/socket"), 400, "bad_request");
   });

@@ -3,12 +3,20 @@ import { openapi } from "@elysiajs/openapi";
 import { type AnyElysia, Elysia } from "elysia";
 import pkg from "../../package.json" with { type: "json" };
 import { CipError } from "../errors.ts";
+import { ask } from "./ask.ts";
 import { bodyBytesMax } from "./body.ts";
 import { conversationRoutes } from "./conversations.ts";
+import { corsHeaders, preflightHeaders } from "./cors.ts";
+import { embed } from "./embed.ts";
+import { errorPage, wantsPage } from "./errorpage.ts";
+import { feedback } from "./feedback.ts";
+import { headersOfAll } from "./headers.ts";
 import { health } from "./health.ts";
+import { methodsAt, pathOf, unrouted } from "./methods.ts";
+import { mydataRoutes } from "./mydata.ts";
 import { pages } from "./pages.ts";
 import { expected, problem } from "./problem.ts";
-import type { Services } from "./services.ts";
+import { type Services, tenantOf } from "./services.ts";
 import { sockets } from "./socket.ts";
 import { stalledSeconds } from "./sse.ts";
 import { turns } from "./turns.ts";
@@ -16,6 +24,7 @@ import { visitors } from "./visitors.ts";
 
 /** `forVisitors`: false where an instance only runs waiting turns, and is asked for nothing but its health. */
 export async function createApp(services: Services, forVisitors: boolean): Promise<AnyElysia> {
+  const ofAll = headersOfAll(services.config.instance.publicUrl);
   const app: AnyElysia = new Elysia({
     normalize: false, // an unknown field is refused, not dropped
     handler: { standardHostname: false }, // or a host's name of three letters would count as part of the path
@@ -24,19 +33,47 @@ export async function createApp(services: Services, forVisitors: boolean): Promi
       // readJson() has the bound and answers as every refusal does; Bun's own would be a bare 413. A body that no
       // route reads is thrown away as it comes.
       maxRequestBodySize: Number.MAX_SAFE_INTEGER,
+      // Bun counts it from the end of a request's head, or from when the answer last moved: bytes that come in do not
+      // put it off, unless they are a body that is being read. For a head it gives 12 s whatever is set here.
       idleTimeout: stalledSeconds,
+      development: false, // or what no handler catches would be shown with its source
+      error(error) {
+        const requestId = Bun.randomUUIDv7();
+        const answer = problem(expected(error, "", requestId), requestId);
+        for (const [name, value] of Object.entries(ofAll)) answer.headers.set(name, value);
+        return answer;
+      },
     },
   })
-    .onRequest(({ set }) => {
+    .onRequest(({ request, set }) => {
+      const path = pathOf(request);
+      const [, version, tenantId = ""] = /^\/(v1)\/([^/]+)\//.exec(path) ?? [];
+      const tenant = services.config.tenants.get(tenantId);
+      // What an answer says itself goes before these.
+      Object.assign(set.headers, ofAll, tenant && corsHeaders(tenant, request));
       set.headers["x-request-id"] = Bun.randomUUIDv7();
+      checkForm(request);
+      if (request.method !== "OPTIONS") return;
+      const methods = methodsAt(app.routes, path);
+      if (methods.length === 0) return;
+      const preflight = version ? preflightHeaders(tenantOf(services, tenantId), request, methods) : {};
+      return new Response(null, { status: 204, headers: { allow: methods.join(", "), ...preflight } });
+    })
+    .onAfterHandle(({ request, response }) => {
+      // Elysia would read an answer to its end to tell HEAD its length, and one that is being written takes a while.
+      if (request.method !== "HEAD" || !(response instanceof Response)) return;
+      const { headers } = response;
+      const isStream = headers.get("content-type")?.startsWith("text/event-stream");
+      if (!isStream && !headers.has("content-disposition")) return; // what is downloaded is written as it is read
+      void response.body?.cancel();
+      return new Response(null, response);
     })
     .onError(({ error, code, set, request }) => {
       const requestId = String(set.headers["x-request-id"]);
       const known = expected(error, code, requestId);
-      return problem(
-        known.code === "not_found" && code === "NOT_FOUND" ? unrouted(app.routes, request) : known,
-        requestId,
-      );
+      const isUnrouted = known.code === "not_found" && code === "NOT_FOUND";
+      const refusal = isUnrouted ? unrouted(app.routes, request.method, pathOf(request)) : known;
+      return wantsPage(request) ? errorPage(refusal, request, requestId) : problem(refusal, requestId);
     })
     .use(
       openapi({
@@ -49,6 +86,7 @@ export async function createApp(services: Services, forVisitors: boolean): Promi
           components: {
             securitySchemes: {
               visitor: { type: "http", scheme: "bearer", description: "From POST /v1/{tenant}/visitors" },
+              backend: { type: "http", scheme: "bearer", description: "One of the site's API_KEYS" },
             },
           },
         },
@@ -58,28 +96,21 @@ export async function createApp(services: Services, forVisitors: boolean): Promi
   if (!forVisitors) return app;
   return app
     .use(visitors(services))
+    .use(ask(services))
     .use(turns(services))
     .use(sockets(services))
+    .use(feedback(services))
     .use(conversationRoutes(services))
+    .use(mydataRoutes(services))
+    .use(embed(services))
     .use(await pages(services));
 }
 
-/** No route took the request: is it the address that is unknown, or only the method? */
-function unrouted(routes: readonly { method: string; path: string }[], request: Request): CipError {
-  const { pathname } = new URL(request.url);
-  const segments = pathname.split("/");
-  const methods = routes
-    .filter(({ path }) => {
-      const pattern = path.split("/");
-      return (
-        pattern.length === segments.length &&
-        pattern.every((part, i) => (part.startsWith(":") ? segments[i] !== "" : part === segments[i]))
-      );
-    })
-    .map((route) => route.method);
-  if (methods.length === 0 || pathname === "/")
-    return new CipError("not_found", { detail: "There is nothing at this address." });
-  if (methods.includes("WS"))
-    return new CipError("bad_request", { detail: "This address takes WebSocket connections only." });
-  return new CipError("method_not_allowed", { allow: [...new Set(methods)].join(", ") });
+/** What Bun lets through though it is not HTTP, or not the handshake that it says it is. Throws bad_request. */
+function checkForm({ url, headers }: Request): void {
+  // Without a host that is one, the address stays relative (RFC 9112, 3.2). HTTP/1.0 may do without.
+  if (!URL.canParse(url) && headers.has("host"))
+    throw new CipError("bad_request", { detail: "The Host header does not name a host." });
+  if (/^websocket$/i.test(headers.get("upgrade") ?? "") && !headers.has("sec-websocket-key"))
+    throw new CipError("bad_request", { detail: "The WebSocket handshake is not whole." });
 }

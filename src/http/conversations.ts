@@ -1,21 +1,25 @@
-// The routes of a visitor's conversations.
+// The routes of conversations: a visitor's own, or for the tenant's backend those of all its users.
+import type { Static } from "@sinclair/typebox";
 import { Elysia } from "elysia";
 import * as conversations from "../conversations.ts";
+import type { TenantTx } from "../db.ts";
 import { CipError } from "../errors.ts";
 import * as turns from "../turns.ts";
+import * as users from "../users.ts";
 import { jsonBody } from "./body.ts";
-import { bodyProblems, forVisitor } from "./documented.ts";
+import { bodyProblems, forCaller } from "./documented.ts";
 import {
   Conversations,
   ConversationWithTurns,
   conversationBody,
+  Filter,
   OneConversation,
   Page,
   pageLimit,
   Rename,
   turnBody,
 } from "./schemas.ts";
-import { identified, type Services, sitePrefix, uuidOf } from "./services.ts";
+import { type Caller, identified, type Services, sitePrefix, uuidOf } from "./services.ts";
 
 export const conversationRoutes = (services: Services) => {
   const { db, runs } = services;
@@ -23,46 +27,50 @@ export const conversationRoutes = (services: Services) => {
     .use(identified(services))
     .get(
       "/conversations",
-      async ({ visitor: { tenant, userId }, query: { limit = pageLimit, before } }) => {
-        const place = before === undefined ? undefined : placeOf(before);
-        const rows = await db.tenant(tenant.id, (tx) => conversations.list(tx, userId, limit + 1, place));
-        const shown = rows.slice(0, limit);
-        const last = shown.at(-1);
+      async ({ caller, query }) => {
+        const { limit = pageLimit } = query;
+        const whose = whoseOf(caller, query);
+        const span = spanOf(query);
+        const [shown, last] = await db.tenant(caller.tenant.id, async (tx) => {
+          const rows = await conversations.list(tx, whose, limit + 1, span);
+          const page = rows.slice(0, limit);
+          return [await bodiesOf(tx, caller, page), rows.length > limit ? page.at(-1) : undefined] as const;
+        });
         return {
-          conversations: shown.map(conversationBody),
-          next_cursor:
-            rows.length > limit && last ? cursorOf({ updatedAt: last.updated_at, id: last.id }) : null,
+          conversations: shown,
+          next_cursor: last ? cursorOf({ updatedAt: last.updated_at, id: last.id }) : null,
         };
       },
       {
-        query: Page,
-        ...forVisitor(
-          "List the visitor's conversations, newest activity first",
+        query: Filter,
+        ...forCaller(
+          "List the visitor's conversations, or all of the site's, newest activity first",
           { 200: ["A page of them", { "application/json": Conversations }] },
-          ["invalid_cursor"],
+          ["invalid_cursor", "bad_request"],
         ),
       },
     )
     .get(
       "/conversations/:id",
-      async ({ visitor: { tenant, userId }, params, query: { limit = pageLimit, before } }) => {
+      async ({ caller, params, query: { limit = pageLimit, before } }) => {
         const id = uuidOf(params.id);
-        const [conversation, rows] = await db.tenant(tenant.id, (tx) =>
+        const place = before === undefined ? undefined : turnCursorOf(before);
+        const [conversation, rows] = await db.tenant(caller.tenant.id, (tx) =>
           Promise.all([
-            conversations.get(tx, userId, id),
-            turns.page(tx, id, limit + 1, before === undefined ? undefined : turnCursorOf(before)),
+            bodyOf(tx, caller, conversations.get(tx, caller.whose, id)),
+            turns.page(tx, id, limit + 1, place),
           ]),
         );
         const shown = rows.slice(-limit);
         return {
-          conversation: conversationBody(conversation),
+          conversation,
           turns: shown.map((turn) => turnBody(runs.newest(turn))),
           next_cursor: rows.length > limit ? (shown[0]?.id ?? null) : null,
         };
       },
       {
         query: Page,
-        ...forVisitor(
+        ...forCaller(
           "Read a conversation: its newest turns, and with `before` older ones",
           {
             200: ["The conversation and a page of its turns", { "application/json": ConversationWithTurns }],
@@ -73,17 +81,17 @@ export const conversationRoutes = (services: Services) => {
     )
     .patch(
       "/conversations/:id",
-      async ({ visitor: { tenant, userId }, params, body }) => {
+      async ({ caller, params, body }) => {
         const id = uuidOf(params.id);
-        const row = await db.tenant(tenant.id, (tx) =>
-          conversations.rename(tx, userId, id, body.title.trim()),
+        const conversation = await db.tenant(caller.tenant.id, (tx) =>
+          bodyOf(tx, caller, conversations.rename(tx, caller.whose, id, body.title.trim())),
         );
-        return { conversation: conversationBody(row) };
+        return { conversation };
       },
       {
         ...jsonBody,
         body: Rename,
-        ...forVisitor(
+        ...forCaller(
           "Rename a conversation",
           { 200: ["The conversation", { "application/json": OneConversation }] },
           bodyProblems,
@@ -92,17 +100,66 @@ export const conversationRoutes = (services: Services) => {
     )
     .delete(
       "/conversations/:id",
-      async ({ visitor: { tenant, userId }, params }) => {
+      async ({ caller, params }) => {
         const id = uuidOf(params.id);
-        await db.tenant(tenant.id, (tx) => conversations.remove(tx, userId, id));
+        await db.tenant(caller.tenant.id, (tx) => conversations.remove(tx, caller.whose, id));
         return new Response(null, { status: 204 });
       },
       {
         parse: "none",
-        ...forVisitor("Delete a conversation with all its turns", { 204: ["It is gone"] }),
+        ...forCaller("Delete a conversation with all its turns", { 204: ["It is gone"] }),
       },
     );
 };
+
+/** As the caller sees them: its backend learns who the site's users are. */
+async function bodiesOf(tx: TenantTx, { whose }: Caller, rows: conversations.Conversation[]) {
+  if (whose !== users.everyone) return rows.map(conversationBody);
+  const keys = [...new Set(rows.map((row) => row.user_id))];
+  const known = await users.profiles(tx, keys);
+  return rows.map((row) => ({
+    ...conversationBody(row),
+    ...(known.get(row.user_id) ?? { name: null, email: null }),
+  }));
+}
+
+async function bodyOf(tx: TenantTx, caller: Caller, row: Promise<conversations.Conversation>) {
+  const [body] = await bodiesOf(tx, caller, [await row]);
+  return body;
+}
+
+/** Throws bad_request where a visitor asks as only the backend may, not_found where no user can be meant. */
+function whoseOf(
+  { whose }: Caller,
+  { user_id: id, anonymous, since, until }: Static<typeof Filter>,
+): users.Whose {
+  const refuse = (detail: string) => new CipError("bad_request", { detail });
+  if (whose !== users.everyone) {
+    if ((id ?? anonymous ?? since ?? until) === undefined) return whose;
+    throw refuse("user_id, anonymous, since and until are for the site's backend.");
+  }
+  if (id !== undefined) return anonymous === "true" ? uuidOf(id) : users.keyOf(id);
+  if (anonymous !== undefined) throw refuse("anonymous: Expected user_id beside it");
+  return whose;
+}
+
+/** Throws invalid_cursor or bad_request. */
+function spanOf({ before, since, until }: Static<typeof Filter>): conversations.Span {
+  return {
+    before: before === undefined ? undefined : placeOf(before),
+    since: timeOf("since", since),
+    until: timeOf("until", until),
+  };
+}
+
+/** A date alone is its first moment in UTC. Throws bad_request for the 31st of June. */
+function timeOf(name: string, text: string | undefined): Date | undefined {
+  if (text === undefined) return undefined;
+  const time = new Date(text);
+  if (Number.isNaN(time.getTime()))
+    throw new CipError("bad_request", { detail: `${name}: There is no such time.` });
+  return time;
+}
 
 /** A cursor says where a page ended; it means something to this server only. */
 function cursorOf({ updatedAt, id }: conversations.Place): string {

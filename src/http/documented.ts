@@ -11,11 +11,18 @@ type Answers = Record<number, [description: string, media?: Media]>;
 export const bodyProblems: readonly ErrorCode[] = [
   "invalid_json",
   "invalid_body",
+  "body_timeout",
   "body_too_large",
   "unsupported_media_type",
 ];
 
-const visitorProblems: readonly ErrorCode[] = ["unauthorized", "not_found", "database_unavailable"];
+const callerProblems: readonly ErrorCode[] = [
+  "unauthorized",
+  "identity_required",
+  "not_found",
+  "too_many_requests",
+  "database_unavailable",
+];
 
 /** A route for anybody. `answers`: by status, each body's media type and schema. `problems`: the codes it can end in. */
 export function open(summary: string, answers: Answers, problems: readonly ErrorCode[] = []) {
@@ -24,8 +31,14 @@ export function open(summary: string, answers: Answers, problems: readonly Error
 
 /** A route for a visitor, with the problems that all of those have. */
 export function forVisitor(summary: string, answers: Answers, problems: readonly ErrorCode[] = []) {
-  const detail = described(summary, answers, [...visitorProblems, ...problems]);
+  const detail = described(summary, answers, [...callerProblems, ...problems]);
   return { detail: { ...detail, security: [{ visitor: [] as string[] }] } };
+}
+
+/** A route for a visitor and for the tenant's backend. */
+export function forCaller(...route: Parameters<typeof forVisitor>) {
+  const { detail } = forVisitor(...route);
+  return { detail: { ...detail, security: [...detail.security, { backend: [] as string[] }] } };
 }
 
 function described(summary: string, answers: Answers, problems: readonly ErrorCode[]): DocumentDecoration {
@@ -33,9 +46,10 @@ function described(summary: string, answers: Answers, problems: readonly ErrorCo
   for (const [status, [description, media = {}]] of Object.entries(answers)) {
     responses[status] = { description, content: contentOf(media) };
   }
-  for (const code of [...problems, "internal"] as const) {
-    const [status, title] = errors[code];
-    responses[status] ??= { description: title, content: contentOf({ "application/problem+json": Problem }) };
+  const codes = Map.groupBy(new Set([...problems, "internal" as const]), (code) => errors[code][0]);
+  for (const [status, sharing] of codes) {
+    const description = sharing.map((code) => `${errors[code][1]} (${code})`).join("; ");
+    responses[status] = { description, content: contentOf({ "application/problem+json": Problem }) };
   }
   return { summary, responses };
 }

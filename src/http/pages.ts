@@ -1,97 +1,89 @@
-// The pages: the chat that an iframe shows, the loader for other sites, the demo site, and the files they need.
+// The pages: the chat that an iframe shows, the demo site, the files they need, and what browsers ask for unbidden.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { staticPlugin } from "@elysiajs/static";
 import { Elysia } from "elysia";
 import { asset } from "../assets.ts";
 import type { Tenant } from "../config.ts";
+import { CipError } from "../errors.ts";
+import { file, served } from "./cached.ts";
+import { commentCharsMax } from "./feedback.ts";
+import { chatHeaders, demoHeaders } from "./headers.ts";
+import { titleCharsMax } from "./schemas.ts";
 import { type Services, tenantOf } from "./services.ts";
 
 const built = asset("dist/public");
-const read = (name: string) => readFileSync(join(built, name), "utf8");
-
-const policy = [
-  "default-src 'none'",
-  "script-src 'self'",
-  "style-src 'self'",
-  "img-src 'self' data:",
-  "font-src 'self'",
-  "connect-src 'self'",
-  "frame-src 'self'",
-  "base-uri 'none'",
-  "form-action 'none'",
-  "require-trusted-types-for 'script'",
-];
-
-/** `frameAncestors`: CSP host-sources that may embed the page beside this server itself. */
-function page(html: string, frameAncestors: readonly string[]): Response {
-  const ancestors = frameAncestors.includes("*") ? "*" : ["'self'", ...frameAncestors].join(" ");
-  return new Response(html, {
-    headers: {
-      "content-type": "text/html; charset=utf-8",
-      "cache-control": "no-cache",
-      "content-security-policy": [...policy, `frame-ancestors ${ancestors}`].join("; "),
-      "referrer-policy": "strict-origin-when-cross-origin",
-      "x-content-type-options": "nosniff",
-    },
-  });
-}
 
 export const pages = async (services: Services) => {
-  const chat = read("chat.html");
-  const demo = read("demo.html");
-  const loader = read("embed.js");
-  const loaderTag = `"${Bun.hash(loader).toString(36)}"`;
+  const chat = readFileSync(join(built, "chat.html"), "utf8");
+  const demo = readFileSync(join(built, "demo.html"), "utf8");
   const [firstTenant] = services.config.tenants.keys();
 
-  return new Elysia({ detail: { hide: true } })
-    .use(
-      await staticPlugin({
-        assets: join(built, "assets"),
-        prefix: "/assets",
-        alwaysStatic: true,
-        indexHTML: false,
-        maxAge: 31_536_000, // the names carry a hash of the content
-        directive: "public",
-        headers: { "x-content-type-options": "nosniff" },
-        detail: { hide: true },
-      }),
-    )
-    .get("/", () => page(demo.replaceAll("{{tenant}}", firstTenant ?? ""), []))
-    .get("/embed.js", ({ headers }) => {
-      const caching = {
-        etag: loaderTag,
-        "cache-control": "public, max-age=300",
-        "access-control-allow-origin": "*",
-      };
-      if (headers["if-none-match"] === loaderTag)
-        return new Response(null, { status: 304, headers: caching });
-      return new Response(loader, {
-        headers: {
-          ...caching,
-          "content-type": "text/javascript; charset=utf-8",
-          "x-content-type-options": "nosniff",
-        },
-      });
-    })
-    .get("/:tenant", ({ params }) => {
-      const tenant = tenantOf(services, params.tenant);
-      return page(
-        chat.replace('{"cip":"page"}', () => pageData(tenant)),
-        tenant.allowedOrigins,
-      );
-    });
+  return (
+    new Elysia({ detail: { hide: true } })
+      .use(
+        await staticPlugin({
+          assets: join(built, "assets"),
+          prefix: "/assets",
+          alwaysStatic: true,
+          indexHTML: false,
+          maxAge: 31_536_000, // the names carry a hash of the content
+          directive: "public",
+          detail: { hide: true },
+        }),
+      )
+      .get(
+        "/",
+        () => new Response(demo.replaceAll("{{tenant}}", firstTenant ?? ""), { headers: demoHeaders }),
+      )
+      .get("/robots.txt", ({ headers }) => served(robots, headers["if-none-match"]))
+      // The pages bring their own icon, and the rest needs none; without an answer browsers would ask with every page.
+      .get(
+        "/favicon.ico",
+        () => new Response(null, { status: 204, headers: { "cache-control": "max-age=86400" } }),
+      )
+      .get("/:tenant", ({ params }) => {
+        const tenant = tenantOf(services, params.tenant);
+        const html = chat.replace('{"cip":"page"}', () => pageData(tenant));
+        return new Response(html, { headers: chatHeaders(tenant.allowedOrigins) });
+      })
+      .get("/:tenant/logo", ({ params, headers }) => {
+        const { logo } = tenantOf(services, params.tenant).ui;
+        if (!logo) throw new CipError("not_found", { detail: "This site has no logo." });
+        return served(
+          file(logo.bytes, { "content-type": logo.type, "content-security-policy": logoPolicy }),
+          headers["if-none-match"],
+        );
+      })
+  );
 };
 
+/** Chats are found through the sites they are on. */
+const robots = file("User-agent: *\nDisallow: /\n", { "content-type": "text/plain; charset=utf-8" });
+
+/**
+ * An SVG may hold scripts. In an `img` none of them runs; opened by itself it is sandboxed and may load nothing. Styles
+ * in it are part of the drawing, and some browsers hold an image to this policy too.
+ */
+const logoPolicy =
+  "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; sandbox";
+
 /** What the chat page knows of its tenant, as JSON that cannot end the script element it stands in. */
-function pageData({ id, ui, model, messageCharsMax }: Tenant): string {
+function pageData({ id, ui, identity, model, messageCharsMax }: Tenant): string {
   const data = {
     tenant: id,
-    title: ui.title,
+    title: ui.title ?? null,
     greeting: ui.greeting ?? null,
+    suggestions: ui.suggestions,
     language: ui.language ?? null,
+    accent: ui.accent,
+    color_scheme: ui.colorScheme,
+    logo: ui.logo ? `/${id}/logo?${ui.logo.hash}` : null, // another image, another address
+    identity: identity.mode,
     demo: model.demo,
     message_chars_max: messageCharsMax,
+    comment_chars_max: commentCharsMax,
+    title_chars_max: titleCharsMax,
   };
   return JSON.stringify(data).replaceAll("<", "\\u003c");
 }

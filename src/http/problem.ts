@@ -2,6 +2,7 @@
 import { ParseError, ValidationError } from "elysia";
 import { CipError, type ErrorCode, errors } from "../errors.ts";
 import { log } from "../log.ts";
+import { rateLimitHeaders } from "./ratelimit.ts";
 
 export function problem(error: CipError, requestId: string): Response {
   const { code, details } = error;
@@ -10,17 +11,19 @@ export function problem(error: CipError, requestId: string): Response {
     "content-type": "application/problem+json",
     "cache-control": "no-store",
     "x-request-id": requestId,
+    ...rateLimitHeaders(details.standing),
   });
   if (details.retryAfterSeconds !== undefined) headers.set("retry-after", String(details.retryAfterSeconds));
   if (details.allow !== undefined) headers.set("allow", details.allow);
   if (status === 401) headers.set("www-authenticate", 'Bearer realm="cip"');
+  if (status === 408) headers.set("connection", "close"); // the rest of the body would still be on its way
   return new Response(JSON.stringify(document(error, requestId)), { status, headers });
 }
 
 /** The problem document itself. */
 export function document({ code, details }: CipError, requestId: string) {
   const [status, title] = errors[code];
-  const { retryAfterSeconds: _seconds, allow: _allow, ...shown } = details;
+  const { retryAfterSeconds: _seconds, allow: _allow, standing: _standing, ...shown } = details;
   return { type: "about:blank", title, status, detail: title, code, request_id: requestId, ...shown };
 }
 

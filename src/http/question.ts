@@ -2,7 +2,7 @@
 import type { Static } from "@sinclair/typebox";
 import type { Question, Visitor } from "../chat.ts";
 import { CipError } from "../errors.ts";
-import type { NewTurn } from "./schemas.ts";
+import type { Context, NewTurn } from "./schemas.ts";
 import { uuidOf } from "./services.ts";
 
 export type Circumstances = {
@@ -15,7 +15,7 @@ export type Circumstances = {
 /** Checks what the schema cannot. Throws invalid_body, message_empty, message_too_long, bad_request, not_found. */
 export function questionOf(
   { tenant }: Visitor,
-  { message, conversation_id, replaces, queue = false }: Static<typeof NewTurn>,
+  { message, conversation_id, replaces, queue = false, context }: Static<typeof NewTurn>,
   { detached, idempotencyKey, acceptLanguage = "" }: Circumstances,
 ): Question {
   if (message === undefined && replaces === undefined)
@@ -30,13 +30,32 @@ export function questionOf(
       detail: "The Idempotency-Key must be 1 to 255 visible ASCII characters.",
     });
   }
+  if (context !== undefined) checkContext(context);
   return {
     message,
     conversationId: conversation_id === undefined ? undefined : uuidOf(conversation_id),
     replaces: replaces === undefined ? undefined : uuidOf(replaces),
     queue,
+    context,
     detached,
     idempotencyKey,
     language: tenant.ui.language ?? /^[a-z]{2,3}(-[a-z0-9]{1,8})*/i.exec(acceptLanguage)?.[0],
   };
+}
+
+const contextBytesMax = 4096;
+
+/** Throws invalid_body. */
+function checkContext(context: Static<typeof Context>): void {
+  const { url, fields = {} } = context;
+  const refuse = (detail: string) => {
+    throw new CipError("invalid_body", { detail });
+  };
+  if (url !== undefined && !(/^https?:\/\/[^\s\p{Cc}]+$/iu.test(url) && URL.canParse(url)))
+    refuse("context.url: Expected an address that begins with http:// or https://");
+  // A name goes into the database as it is: unlike a value's, its characters were not made storable.
+  if (!Object.keys(fields).every((name) => /^[\p{L}\p{N}_.: -]{1,50}$/u.test(name)))
+    refuse("context.fields: Expected names of 1 to 50 letters, digits, spaces and _.:-");
+  if (Buffer.byteLength(JSON.stringify(context)) > contextBytesMax)
+    refuse(`context: Expected at most ${contextBytesMax} bytes of JSON`);
 }

@@ -4,18 +4,42 @@ import { t } from "elysia";
 import type { Conversation } from "../conversations.ts";
 import { errors } from "../errors.ts";
 import { type Part, type Turn, usageOf } from "../turns.ts";
+import { idCharsMax, userOf } from "../users.ts";
 
-const closed = { additionalProperties: false };
+export const closed = { additionalProperties: false };
 const uuid = () => Type.String({ format: "uuid" });
-const time = () => Type.String({ format: "date-time" });
+export const time = () => Type.String({ format: "date-time" });
 const nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) =>
   Type.Union([schema, Type.Null()]);
 
-export const NewVisitor = Type.Object({}, closed);
+export const siteUserId = (description: string) =>
+  Type.String({ pattern: `^[^\\u0000-\\u001f\\u007f-\\u009f]{1,${idCharsMax}}$`, description });
 
-export const VisitorToken = Type.Object(
-  { token: Type.String(), user_id: Type.String(), expires_at: time() },
-  closed,
+/** A user, as `userBody` shows it. */
+export const who = {
+  user_id: Type.String({ description: "The site's own id, or a UUID where the visitor is anonymous." }),
+  anonymous: Type.Boolean(),
+};
+
+/** Where on the site a visitor asks. What the schema cannot say of it, `questionOf` checks. */
+export const Context = Type.Object(
+  {
+    url: Type.Optional(Type.String({ maxLength: 2000, description: "http or https." })),
+    title: Type.Optional(Type.String({ maxLength: 300 })),
+    fields: Type.Optional(
+      Type.Unsafe<Record<string, string>>(
+        Type.Object(
+          {},
+          {
+            additionalProperties: Type.String({ maxLength: 1000 }),
+            maxProperties: 20,
+            description: "Names of 1 to 50 letters, digits, spaces and _.:-",
+          },
+        ),
+      ),
+    ),
+  },
+  { ...closed, description: "At most 4 KiB as JSON." },
 );
 
 export const NewTurn = Type.Object(
@@ -37,12 +61,17 @@ export const NewTurn = Type.Object(
           "A turn to answer anew, with the same or another message. It and what came after it leave the conversation.",
       }),
     ),
+    user_id: Type.Optional(siteUserId("Only from the site's backend, which must name its user.")),
     queue: Type.Optional(
       Type.Boolean({ description: "Wait for the conversation's running turn instead of being refused." }),
     ),
+    context: Type.Optional(Context),
   },
   closed,
 );
+
+export const Rating = nullable(Type.Union([Type.Literal("up"), Type.Literal("down")]));
+const Feedback = Type.Object({ rating: Rating, comment: nullable(Type.String()) }, closed);
 
 const ErrorInTurn = Type.Object({ code: Type.String(), message: Type.String() }, closed);
 
@@ -71,6 +100,8 @@ export const TurnBody = Type.Object(
     error: nullable(ErrorInTurn),
     versions: Type.Array(uuid(), { description: "The turns that this one replaced, oldest first." }),
     superseded_by: nullable(uuid()),
+    feedback: nullable(Feedback),
+    context: nullable(Context),
     created_at: time(),
     finished_at: nullable(time()),
   },
@@ -79,8 +110,19 @@ export const TurnBody = Type.Object(
 
 export const OneTurn = Type.Object({ turn: TurnBody }, closed);
 
+const forBackend = () =>
+  Type.Optional(nullable(Type.String({ description: "For the site's backend only; null where not known." })));
+
 export const ConversationBody = Type.Object(
-  { id: uuid(), title: Type.String(), created_at: time(), updated_at: time() },
+  {
+    id: uuid(),
+    ...who,
+    name: forBackend(),
+    email: forBackend(),
+    title: Type.String(),
+    created_at: time(),
+    updated_at: time(),
+  },
   closed,
 );
 
@@ -104,8 +146,10 @@ export const ConversationWithTurns = Type.Object(
   closed,
 );
 
+export const titleCharsMax = 200;
+
 export const Rename = Type.Object(
-  { title: Type.String({ minLength: 1, maxLength: 200, pattern: "\\S" }) },
+  { title: Type.String({ minLength: 1, maxLength: titleCharsMax, pattern: "\\S" }) },
   closed,
 );
 
@@ -114,6 +158,25 @@ export const pageLimit = 50;
 export const Page = Type.Object({
   limit: t.Optional(t.Integer({ minimum: 1, maximum: 100, default: pageLimit })), // `t` reads it from text
   before: Type.Optional(Type.String({ maxLength: 200 })),
+});
+
+const isoTime = (description: string) =>
+  Type.String({
+    pattern: "^\\d{4}-\\d{2}-\\d{2}(T\\d{2}:\\d{2}(:\\d{2}(\\.\\d{1,3})?)?(Z|[+-]\\d{2}:\\d{2}))?$",
+    description,
+  });
+
+/** Beyond the page, which of all the site's conversations its backend wants. */
+export const Filter = Type.Object({
+  ...Page.properties,
+  user_id: Type.Optional(siteUserId("For the site's backend: those of this user.")),
+  anonymous: Type.Optional(
+    Type.Union([Type.Literal("true"), Type.Literal("false")], {
+      description: "What `user_id` is; false by default.",
+    }),
+  ),
+  since: Type.Optional(isoTime("For the site's backend: active at this time (ISO 8601) or later.")),
+  until: Type.Optional(isoTime("For the site's backend: last active before this time (ISO 8601).")),
 });
 
 export const Problem = Type.Object({
@@ -140,6 +203,8 @@ export function turnBody(turn: Turn): Static<typeof TurnBody> {
     usage: usageOf(turn),
     versions: turn.versions,
     superseded_by: turn.superseded_by,
+    feedback: turn.rating || turn.comment ? { rating: turn.rating, comment: turn.comment } : null,
+    context: turn.context,
     error: failed && { code: failed, message: errors[failed][1] },
     created_at: turn.created_at.toISOString(),
     finished_at: turn.finished_at?.toISOString() ?? null,
@@ -149,10 +214,17 @@ export function turnBody(turn: Turn): Static<typeof TurnBody> {
 export function conversationBody(row: Conversation): Static<typeof ConversationBody> {
   return {
     id: row.id,
+    ...userBody(row.user_id),
     title: row.title,
     created_at: row.created_at.toISOString(),
     updated_at: row.updated_at.toISOString(),
   };
+}
+
+/** A user as it is shown, from the key that its rows have. */
+export function userBody(key: string): { user_id: string; anonymous: boolean } {
+  const { id, anonymous } = userOf(key);
+  return { user_id: id, anonymous };
 }
 
 function joined(parts: Part[], type: Part["type"]): string {

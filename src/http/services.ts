@@ -1,12 +1,15 @@
-// What the routes work with, and how a route learns which tenant and visitor it serves.
+// What the routes work with, and how a route learns which tenant it serves, and whom.
 import { Elysia } from "elysia";
-import type { Chat, Visitor } from "../chat.ts";
+import { addressOf } from "../address.ts";
+import type { Chat, Reader, Visitor } from "../chat.ts";
 import type { Config, Tenant } from "../config.ts";
 import type { Database } from "../db.ts";
 import { CipError } from "../errors.ts";
-import { verify } from "../identity.ts";
+import { identify, isBackend } from "../identity.ts";
 import type { Keys } from "../keys.ts";
+import { ofReads } from "../limits.ts";
 import type { Runs } from "../runs.ts";
+import { everyone, keyOf } from "../users.ts";
 
 export const sitePrefix = "/v1/:tenant";
 
@@ -19,15 +22,49 @@ export function tenantOf({ config }: Services, id: string): Tenant {
   return tenant;
 }
 
-/** Gives the routes after it `visitor`: the tenant of the path and the user of the bearer token, before any check of the body. */
-export const identified = (services: Services) =>
-  new Elysia().derive({ as: "scoped" }, async ({ params, headers }): Promise<{ visitor: Visitor }> => {
-    const tenant = tenantOf(services, (params as { tenant: string }).tenant);
-    const token = /^Bearer +(\S+)$/i.exec(headers.authorization ?? "")?.[1];
-    const userId = token && (await verify(services.keys, tenant.id, token));
-    if (!userId) throw new CipError("unauthorized");
-    return { visitor: { tenant, userId } };
-  });
+/** Who makes a request: a visitor, or for `everyone` the tenant's backend; and from where. */
+export type Caller = Reader & { address: string };
+
+/**
+ * Gives the routes after it `caller`: the tenant of the path and whom the bearer token or key names, before any check of
+ * the body. A request counts as a read of its visitor, unless it is a message, which is counted once it is known.
+ */
+export const identified = (services: Services, as: "read" | "message" = "read") =>
+  new Elysia().derive(
+    { as: "scoped" },
+    async ({ params, headers, request, server }): Promise<{ caller: Caller }> => {
+      const tenant = tenantOf(services, (params as { tenant: string }).tenant);
+      const credential = bearerOf(headers);
+      if (credential === undefined) throw new CipError("unauthorized");
+      const address = addressOf(request, server, services.config.instance.trustedProxies);
+      if (isBackend(tenant, credential)) return { caller: { tenant, whose: everyone, address } };
+      const { userId } = await identify(services.keys, tenant, credential);
+      const caller = { tenant, whose: userId, address };
+      if (as === "read") await countRead(services, caller);
+      return { caller };
+    },
+  );
+
+/** What a tenant's backend reads is not limited. Throws too_many_requests. */
+export async function countRead({ chat }: Services, { tenant, whose }: Caller): Promise<void> {
+  if (whose !== everyone) await chat.gate.pass(tenant.id, ofReads(tenant.limits, whose));
+}
+
+/** What the request is authorised by (RFC 6750, 2.1), if anything. */
+export function bearerOf({ authorization = "" }: Record<string, string | undefined>): string | undefined {
+  return /^Bearer +(\S+)$/i.exec(authorization)?.[1];
+}
+
+/** Who asks: the visitor itself, or the user of the site that its backend names. Throws invalid_body. */
+export function visitorOf({ tenant, whose, address }: Caller, userId?: string): Visitor {
+  if (whose === everyone) {
+    if (userId === undefined) throw new CipError("invalid_body", { detail: "user_id: Expected string" });
+    return { tenant, userId: keyOf(userId), address: undefined };
+  }
+  if (userId !== undefined)
+    throw new CipError("invalid_body", { detail: "user_id: Only the site's backend may name a user." });
+  return { tenant, userId: whose, address };
+}
 
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 

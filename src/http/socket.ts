@@ -2,17 +2,25 @@
 import { type Static, Type } from "@sinclair/typebox";
 import { TypeCompiler } from "@sinclair/typebox/compiler";
 import { Elysia } from "elysia";
-import type { Chat, Opened, Visitor } from "../chat.ts";
+import { addressOf } from "../address.ts";
+import type { Opened } from "../chat.ts";
 import type { Tenant } from "../config.ts";
 import { CipError } from "../errors.ts";
 import { follow } from "../follow.ts";
-import { verify } from "../identity.ts";
-import type { Keys } from "../keys.ts";
+import { identify } from "../identity.ts";
 import { parsed } from "./body.ts";
 import { document, expected } from "./problem.ts";
 import { questionOf } from "./question.ts";
 import { NewTurn } from "./schemas.ts";
-import { type Services, sitePrefix, tenantOf, uuidOf } from "./services.ts";
+import {
+  type Caller,
+  countRead,
+  type Services,
+  sitePrefix,
+  tenantOf,
+  uuidOf,
+  visitorOf,
+} from "./services.ts";
 import { stalledSeconds } from "./sse.ts";
 
 const closed = { additionalProperties: false };
@@ -42,31 +50,40 @@ const authMs = 5_000;
 /** What may wait in the socket of a reader that does not read. */
 const bufferedBytesMax = 256 * 1024;
 const unauthorized = 4401;
+const timerMsMax = 2 ** 31 - 1; // a timer set to more goes off at once
 
 export const sockets = (services: Services) => {
   const connections = new Map<string, Connection>();
-  return new Elysia({ prefix: sitePrefix }).ws("/socket", {
-    detail: { hide: true }, // OpenAPI has no words for it
-    beforeHandle({ params }) {
-      tenantOf(services, params.tenant);
-    },
-    open(ws) {
-      const tenant = tenantOf(services, ws.data.params.tenant);
-      const acceptLanguage = ws.data.headers["accept-language"];
-      connections.set(ws.id, new Connection(services, tenant, acceptLanguage, ws.raw));
-    },
-    message(ws, message) {
-      return connections.get(ws.id)?.receive(message);
-    },
-    drain(ws) {
-      connections.get(ws.id)?.drained();
-    },
-    close(ws) {
-      connections.get(ws.id)?.leave();
-      connections.delete(ws.id);
-    },
-  });
+  return new Elysia({ prefix: sitePrefix })
+    .derive(({ request, server, headers }) => ({
+      from: {
+        address: addressOf(request, server, services.config.instance.trustedProxies),
+        acceptLanguage: headers["accept-language"],
+      },
+    }))
+    .ws("/socket", {
+      detail: { hide: true }, // OpenAPI has no words for it
+      beforeHandle({ params }) {
+        tenantOf(services, params.tenant);
+      },
+      open(ws) {
+        const tenant = tenantOf(services, ws.data.params.tenant);
+        connections.set(ws.id, new Connection(services, tenant, ws.data.from, ws.raw));
+      },
+      message(ws, message) {
+        return connections.get(ws.id)?.receive(message);
+      },
+      drain(ws) {
+        connections.get(ws.id)?.drained();
+      },
+      close(ws) {
+        connections.get(ws.id)?.leave();
+        connections.delete(ws.id);
+      },
+    });
 };
+
+type From = { address: string; acceptLanguage: string | undefined };
 
 type Raw = {
   send(text: string): number;
@@ -77,22 +94,19 @@ type Raw = {
 
 class Connection {
   /** Set with the first `auth`; what comes while its token is being checked waits for it. */
-  #visitor: Promise<Visitor | undefined> | undefined;
+  #caller: Promise<Caller> | undefined;
   #gone = new AbortController();
   #drained = Promise.withResolvers<void>();
-  #authTimer: Timer;
-  readonly #chat: Chat;
-  readonly #keys: Keys;
+  /** Until the first `auth`, and then until the token expires. */
+  #deadline: Timer;
 
   constructor(
-    { chat, keys }: Services,
+    readonly services: Services,
     readonly tenant: Tenant,
-    readonly acceptLanguage: string | undefined,
+    readonly from: From,
     readonly raw: Raw,
   ) {
-    this.#chat = chat;
-    this.#keys = keys;
-    this.#authTimer = setTimeout(() => this.#refuse(), authMs);
+    this.#deadline = setTimeout(() => this.#refuse(), authMs);
   }
 
   /** One frame of the client. What is wrong with it is said in a frame, and the connection goes on. */
@@ -103,15 +117,16 @@ class Connection {
       ref = (given as { ref?: unknown } | null)?.ref;
       if (!frame.Check(given))
         throw new CipError("invalid_body", { detail: "The frame is none of those known here." });
-      if (given.type === "auth") this.#visitor = this.#authenticate(given.token);
-      const visitor = await this.#visitor;
-      if (!visitor) return this.#refuse();
-      if (given.type !== "auth") await this.#serve(visitor, given);
+      if (given.type === "auth") this.#caller = this.#authenticate(given.token);
+      const caller = await this.#caller?.catch(() => undefined);
+      if (!caller) return this.#refuse();
+      if (given.type !== "auth") await this.#serve(caller, given);
     } catch (error) {
       if (this.#gone.signal.aborted) return;
       const requestId = Bun.randomUUIDv7();
-      const problem = document(expected(error, "", requestId), requestId);
-      this.raw.send(JSON.stringify({ error: problem, ref }));
+      const known = expected(error, "", requestId);
+      const { retryAfterSeconds: retry_after } = known.details; // there are no headers
+      this.raw.send(JSON.stringify({ error: { ...document(known, requestId), retry_after }, ref }));
     }
   }
 
@@ -122,36 +137,51 @@ class Connection {
 
   /** The reader has gone; its turns go on. */
   leave(): void {
-    clearTimeout(this.#authTimer);
+    clearTimeout(this.#deadline);
     this.#gone.abort();
     this.drained();
   }
 
-  async #authenticate(token: string): Promise<Visitor | undefined> {
-    const userId = await verify(this.#keys, this.tenant.id, token);
-    clearTimeout(this.#authTimer);
-    return userId === undefined ? undefined : { tenant: this.tenant, userId };
+  /** Throws unauthorized or identity_required. */
+  async #authenticate(token: string): Promise<Caller> {
+    const { userId, expiresAt } = await identify(this.services.keys, this.tenant, token);
+    this.#closeAt(expiresAt.getTime());
+    return { tenant: this.tenant, whose: userId, address: this.from.address };
+  }
+
+  #closeAt(timeMs: number): void {
+    clearTimeout(this.#deadline);
+    const leftMs = timeMs - Date.now();
+    if (this.#gone.signal.aborted) return;
+    if (leftMs <= 0) this.#refuse();
+    else this.#deadline = setTimeout(() => this.#closeAt(timeMs), Math.min(leftMs, timerMsMax));
   }
 
   #refuse(): void {
     this.raw.close(unauthorized, "A valid token is needed");
   }
 
-  async #serve(visitor: Visitor, given: Exclude<Frame, { type: "auth" }>): Promise<void> {
+  async #serve(caller: Caller, given: Exclude<Frame, { type: "auth" }>): Promise<void> {
+    const { chat } = this.services;
     const { signal } = this.#gone;
+    if (given.type !== "turn") await countRead(this.services, caller);
     if (given.type === "stop") {
-      await this.#chat.stop(visitor, uuidOf(given.turn_id));
+      await chat.stop(caller, uuidOf(given.turn_id));
       return;
     }
     if (given.type === "follow") {
       const after = given.after ?? 0;
-      const opened = await this.#chat.find(visitor, uuidOf(given.turn_id), signal);
+      const opened = await chat.find(caller, uuidOf(given.turn_id), signal);
       if (opened.answer.ending && after > opened.answer.length) throw new CipError("invalid_cursor");
       return this.#forward(opened, after, given.ref);
     }
     const { idempotency_key: idempotencyKey, ref, type: _type, ...body } = given;
-    const circumstances = { detached: false, idempotencyKey, acceptLanguage: this.acceptLanguage };
-    const opened = await this.#chat.open(visitor, questionOf(visitor, body, circumstances), signal);
+    const visitor = visitorOf(caller, body.user_id);
+    const { acceptLanguage } = this.from;
+    const circumstances = { detached: false, idempotencyKey, acceptLanguage };
+    const question = questionOf(visitor, body, circumstances);
+    await chat.admit(visitor, question);
+    const opened = await chat.open(visitor, question, signal);
     return this.#forward(opened, 0, ref);
   }
 

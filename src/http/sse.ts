@@ -1,4 +1,5 @@
 // Server-sent events: frames onto one HTTP response, a heartbeat in silence, and word when the reader leaves.
+import { Type } from "@sinclair/typebox";
 import type { Frame } from "../chunks.ts";
 
 const heartbeatMs = 10_000;
@@ -10,6 +11,11 @@ export const stalledSeconds = 20;
 const encoder = new TextEncoder();
 const heartbeat = encoder.encode(":\n\n");
 const done = encoder.encode("data: [DONE]\n\n");
+
+/** As the OpenAPI document says it. */
+export const eventStream = {
+  "text/event-stream": Type.String({ description: "AI SDK UI message stream, protocol v1" }),
+};
 
 const headers = {
   "content-type": "text/event-stream; charset=utf-8",
