@@ -1,9 +1,12 @@
-// The server's calls as functions, and the visitor's token, which is the only credential: got when first
-// needed, kept in this browser, and replaced once when the server no longer accepts it.
+// The server's calls as functions, for the visitor who is here.
 
 import type { Storage } from "./storage.ts";
+import { Visitor } from "./visitor.ts";
+import { attempt, json, readJson, succeed } from "./wire.ts";
 
 export type Part = { type: "reasoning" | "text"; text: string };
+export type Rating = "up" | "down" | null;
+export type Feedback = { rating: Rating; comment: string | null };
 
 export type Turn = {
   id: string;
@@ -13,48 +16,70 @@ export type Turn = {
   parts: Part[];
   finish_reason: string | null;
   error: { code: string; message: string } | null;
+  /** The turns that this one replaced, oldest first. */
+  versions: string[];
+  feedback: Feedback | null;
 };
 
 /** `next_cursor` leads to the turns before the oldest given. */
 export type History = { turns: Turn[]; next_cursor: string | null };
 
-/** A refusal of the server (RFC 9457), or, with status 0, no answer from it at all. */
-export class Problem extends Error {
-  override readonly name = "Problem";
+export type Entry = { id: string; title: string; updated_at: string };
+export type Entries = { conversations: Entry[]; next_cursor: string | null };
 
-  constructor(
-    readonly status: number,
-    readonly code: string,
-    readonly turnId?: string,
-  ) {
-    super(code);
-  }
+/** Where the visitor is on the site, in the words of the site. */
+export type PageContext = { url?: string; title?: string; fields?: Record<string, string> };
 
-  /** Whether the same request may succeed a little later. */
-  get passing(): boolean {
-    return this.status === 0 || this.status === 408 || this.status === 429 || this.status >= 500;
-  }
-}
+/** What is asked for. Without a message the one of the turn that it replaces is asked again. */
+export type Question = {
+  conversation_id: string;
+  message?: string | undefined;
+  replaces?: string | undefined;
+  context?: PageContext | undefined;
+};
 
 // Browsers refuse more than 64 KiB with `keepalive`, and a character can take three bytes.
 const keepaliveCharsMost = 20_000;
 
 export class Api {
-  #token: Promise<string> | undefined;
+  readonly visitor: Visitor;
+  readonly #base: string;
 
+  /** `locale` is the language that the page was asked to speak, in which the model is to answer as well. */
   constructor(
-    private readonly tenant: string,
-    private readonly storage: Storage,
-  ) {}
-
-  /** False for a visitor who has never been here, and so has nothing to be loaded. */
-  get known(): boolean {
-    return this.storage.recall("token") !== undefined;
+    tenant: string,
+    storage: Storage,
+    private readonly locale: string | null,
+  ) {
+    this.#base = `/v1/${tenant}`;
+    this.visitor = new Visitor(`${this.#base}/visitors`, storage);
   }
 
-  history(conversationId: string, before?: string): Promise<History> {
-    const cursor = before === undefined ? "" : `?before=${encodeURIComponent(before)}`;
-    return this.#json(`/conversations/${conversationId}${cursor}`);
+  history(conversationId: string, before?: string | null): Promise<History> {
+    return this.#json(`/conversations/${conversationId}${pageFrom(before)}`);
+  }
+
+  conversations(before?: string | null): Promise<Entries> {
+    return this.#json(`/conversations${pageFrom(before)}`);
+  }
+
+  async rename(id: string, title: string) {
+    await this.#fetch(`/conversations/${id}`, json("PATCH", { title }));
+  }
+
+  async remove(id: string) {
+    await this.#fetch(`/conversations/${id}`, { method: "DELETE" });
+  }
+
+  /** All that the server holds of this visitor, as a file of this type. */
+  async export(type: string): Promise<Blob> {
+    const response = await this.#fetch("/visitors/me/export", { headers: { accept: type } });
+    return response.blob();
+  }
+
+  /** Deletes all that the server holds of this visitor. */
+  async forget() {
+    await this.#fetch("/visitors/me", { method: "DELETE" });
   }
 
   async turn(id: string): Promise<Turn> {
@@ -63,11 +88,16 @@ export class Api {
   }
 
   /** Opens a turn; resolves once the server has stored the message. `keepalive` lets it outlive this page. */
-  ask(message: string, conversationId: string, key: string, signal: AbortSignal): Promise<Response> {
-    const body = JSON.stringify({ message, conversation_id: conversationId });
+  ask(question: Question, key: string, signal: AbortSignal): Promise<Response> {
+    const body = JSON.stringify(question);
     return this.#fetch("/turns", {
       method: "POST",
-      headers: { accept: "text/event-stream", "content-type": "application/json", "idempotency-key": key },
+      headers: {
+        accept: "text/event-stream",
+        "content-type": "application/json",
+        "idempotency-key": key,
+        ...(this.locale && { "accept-language": this.locale }),
+      },
       body,
       keepalive: body.length < keepaliveCharsMost,
       signal,
@@ -85,62 +115,27 @@ export class Api {
     await this.#fetch(`/turns/${turnId}/stop`, { method: "POST" });
   }
 
+  async rate(turnId: string, { rating, comment }: Feedback) {
+    const said = comment === null ? {} : { comment };
+    await this.#fetch(`/turns/${turnId}/feedback`, json("PUT", { rating, ...said }));
+  }
+
   async #json<Body>(path: string): Promise<Body> {
     const response = await this.#fetch(path, { headers: { accept: "application/json" } });
     return readJson<Body>(response);
   }
 
   async #fetch(path: string, init: RequestInit): Promise<Response> {
-    const token = await this.#identify();
-    const response = await this.#attempt(path, init, token);
+    const token = await this.visitor.token();
+    const response = await attempt(this.#base + path, init, token);
     if (response.status !== 401) return succeed(response);
-    if (this.storage.recall("token") === token) this.storage.forget("token");
-    this.#token = undefined;
-    return succeed(await this.#attempt(path, init, await this.#identify()));
-  }
-
-  async #attempt(path: string, init: RequestInit, token?: string): Promise<Response> {
-    const headers = new Headers(init.headers);
-    if (token !== undefined) headers.set("authorization", `Bearer ${token}`);
-    try {
-      return await fetch(`/v1/${this.tenant}${path}`, { ...init, headers });
-    } catch (error) {
-      if (init.signal?.aborted) throw error;
-      throw new Problem(0, "unreachable");
-    }
-  }
-
-  #identify(): Promise<string> {
-    const kept = this.storage.recall("token");
-    if (kept !== undefined) return Promise.resolve(kept);
-    this.#token ??= this.#meet().finally(() => {
-      this.#token = undefined;
-    });
-    return this.#token;
-  }
-
-  async #meet(): Promise<string> {
-    const headers = { "content-type": "application/json" };
-    const response = await succeed(await this.#attempt("/visitors", { method: "POST", headers, body: "{}" }));
-    const { token } = await readJson<{ token: string }>(response);
-    this.storage.remember("token", token);
-    return token;
+    this.visitor.refuse(token);
+    return succeed(await attempt(this.#base + path, init, await this.visitor.token()));
   }
 }
 
-async function succeed(response: Response): Promise<Response> {
-  if (response.ok) return response;
-  // A proxy in between may answer with a page of its own, so the body is not trusted to be a problem document.
-  const body = await response.json().catch(() => ({}));
-  throw new Problem(response.status, String(body.code ?? response.status), body.turn_id);
-}
-
-async function readJson<Body>(response: Response): Promise<Body> {
-  try {
-    return await response.json();
-  } catch {
-    throw new Problem(0, "unreachable");
-  }
+function pageFrom(before: string | null | undefined): string {
+  return before ? `?before=${encodeURIComponent(before)}` : "";
 }
 
 /** A UUIDv7 (RFC 9562, section 5.7); `crypto.randomUUID` is missing where the page is served without TLS. */

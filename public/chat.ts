@@ -1,80 +1,136 @@
-// The chat page: what the server wrote into it, its parts put together, and its manners inside an iframe.
+// The chat page: its parts put together, and its manners inside an iframe.
 
 import { Api } from "./api.ts";
+import { Bridge } from "./bridge.ts";
 import { Composer } from "./composer.ts";
 import { Conversation } from "./conversation.ts";
 import { find } from "./element.ts";
+import { page } from "./page.ts";
 import { Scroll } from "./scroll.ts";
 import { Storage } from "./storage.ts";
-import { speak, t, translate } from "./strings.ts";
+import { t } from "./strings.ts";
+import { Suggestions } from "./suggestions.ts";
+import type { Identity } from "./visitor.ts";
+import { onWake } from "./wake.ts";
 
-/** What the server fills in; see `#page` in chat.html. */
-type Page = {
-  tenant: string;
-  title: string;
-  greeting: string | null;
-  language: string | null;
-  demo: boolean;
-  message_chars_max: number;
-};
-
-const page: Page = JSON.parse(find("page").textContent);
 const byLoader = location.hash === "#embed" && window.parent !== window;
+const finePointer = matchMedia("(pointer: fine)");
 
-speak(page.language);
-translate(document);
-document.title = page.title;
-find("title").textContent = page.title;
-find("greeting").textContent = page.greeting ?? t("greeting");
 find("demo").hidden = !page.demo;
 find("close").hidden = !byLoader;
 
-const log = find("log");
 const scroll = new Scroll(find("scroller"), find("content"), find("jump"));
 const storage = new Storage(page.tenant);
-const conversation = new Conversation(new Api(page.tenant, storage), storage, {
-  log,
+const api = new Api(page.tenant, storage, page.locale);
+const bridge = new Bridge({
+  hello(greeting) {
+    if (greeting !== undefined) find("greeting").textContent = greeting;
+    if (page.identity === "required" && !api.visitor.known) bridge.askIdentity();
+  },
+  send: (text) => conversation.send(text),
+  prefill: (text) => composer.restore(text),
+  identify,
+  logout: leave,
+});
+api.visitor.ask = () => bridge.askIdentity();
+
+const conversation = new Conversation(api, storage, {
+  log: find("log"),
   earlier: find("earlier"),
-  busy: (busy) => {
+  busy(busy) {
     composer.busy = busy;
+    if (busy) suggestions.hide();
+    else suggestions.offer(conversation.messages);
   },
   status: (words) => say(find("status"), words),
   announce: (words) => say(find("announcement"), words),
-  refuse: (message, words) => {
-    composer.restore(message);
+  refuse(message, words) {
+    if (message !== "") composer.restore(message);
     composer.complain(words);
-    composer.focus();
+    focusBox();
+  },
+  begun() {
+    scroll.toEnd();
+    receive();
   },
   toEnd: () => scroll.toEnd(),
   hold: (change) => scroll.hold(change),
+  context: () => bridge.context,
+  failed: (code, words) => bridge.failed(code, words),
+  asked: (message, turnId) => bridge.sent(message, turnId),
+  answered: (turnId, status) => bridge.answered(turnId, status),
 });
+const suggestions = new Suggestions(find("suggestions"), page.suggestions, (message) =>
+  conversation.send(message),
+);
 const composer = new Composer(page.message_chars_max, {
   send: (message) => conversation.send(message),
   stop: () => conversation.stop(),
 });
 
-find("new").addEventListener("click", () => {
-  conversation.reset();
-  composer.focus();
-});
+find("new").addEventListener("click", begin);
+find("menu").addEventListener("click", showConversations);
 find("close").addEventListener("click", close);
 document.addEventListener("keydown", (event) => {
-  if (event.key === "Escape" && !event.defaultPrevented && !event.isComposing) close();
+  if (event.key !== "Escape" || event.defaultPrevented || event.isComposing) return;
+  // What is open over the chat closes first.
+  if (document.querySelector("dialog[open]") === null) close();
 });
 addEventListener("focus", receive);
 if (document.hasFocus()) receive();
 followKeyboard();
-if (byLoader) window.parent.postMessage({ cip: "ready" }, "*");
+onWake(() => conversation.refresh());
+storage.watch("turn", () => conversation.refresh());
+storage.watch("token", (token) => token === null && conversation.changeVisitor());
+storage.watch("user", () => conversation.changeVisitor());
 conversation.load();
 
-/** The focus comes in from outside, as from the loader; but a finger gets no keyboard it has not asked for. */
+/** The focus comes in from outside, as from the loader, or what had it is gone. */
 function receive() {
-  if (document.activeElement === document.body && matchMedia("(pointer: fine)").matches) composer.focus();
+  if (document.activeElement === document.body) focusBox();
 }
 
-/** Asks the loader to close the chat; there is nothing in it that another page may not read. */
+/** For a finger it would bring up a keyboard that it has not asked for. */
+function focusBox() {
+  if (finePointer.matches) composer.focus();
+}
+
+function begin() {
+  conversation.reset();
+  composer.focus();
+}
+
+async function showConversations() {
+  try {
+    const { openPanel } = await import("./panel.ts");
+    await openPanel(api, {
+      current: conversation.id,
+      open: (id) => conversation.open(id),
+      fresh: begin,
+      erased: leave,
+    });
+  } catch {
+    say(find("status"), t("problem_part"));
+  }
+}
+
+/** The site says who the visitor is. */
+async function identify(identity: Identity) {
+  const isOther = await api.visitor.identify(identity).catch(() => undefined);
+  if (isOther === undefined) return composer.complain(t("problem_identity"));
+  composer.complain("");
+  if (isOther) conversation.changeVisitor();
+}
+
+/** Nothing of this visitor stays in this browser. */
+function leave() {
+  api.visitor.forget();
+  composer.clear();
+  conversation.reset();
+}
+
 function close() {
-  if (byLoader) window.parent.postMessage({ cip: "close" }, "*");
+  if (byLoader) bridge.close();
 }
 
 /** A live region must only be written to when there is something new to say. */

@@ -2,16 +2,23 @@
 
 import { copyButton } from "./copy.ts";
 import { element } from "./element.ts";
+import { highlight } from "./highlight.ts";
 
 const linesPerSegment = 50;
 
-/** A block with its language and a button to copy it; its text is to be put into `code`. */
+/** A block with its language and a button to copy it; its text is to be put into `code`, in segments. */
 export function codeBlock(language: string): { element: HTMLElement; code: HTMLElement } {
   const code = element("code");
   const copy = copyButton("copy_code", () => code.textContent);
   const bar = element("div", { class: "code-bar" }, element("span", {}, language), copy);
   const pre = element("pre", { tabindex: "0", dir: "ltr" }, code);
   return { element: element("div", { class: "code" }, bar, pre), code };
+}
+
+/** Text in segments, each a block of its own, so that the browser lays out only one of them again. */
+export function segmentsOf(text: string): HTMLElement[] {
+  const segments = text.match(new RegExp(`(?:[^\\n]*\\n){1,${linesPerSegment}}|[^\\n]+`, "g")) ?? [];
+  return segments.map((segment) => element("span", {}, segment));
 }
 
 /** A fenced block that is open; takes the stream from the line after the fence to the closing one. */
@@ -25,7 +32,10 @@ export class Fence {
   #segment: Text | undefined;
   #segmentLines = 0;
 
-  constructor(mark: string, language: string) {
+  constructor(
+    mark: string,
+    private readonly language: string,
+  ) {
     const block = codeBlock(language);
     const character = mark.charAt(0);
     this.element = block.element;
@@ -46,7 +56,7 @@ export class Fence {
         return undefined;
       }
       if (this.#atLineStart && this.#closing.test(line)) {
-        this.#trim();
+        this.#close();
         return rest.slice(newline + 1);
       }
       this.#show(newline === -1 ? line : `${line}\n`);
@@ -59,16 +69,16 @@ export class Fence {
   /** A block that the answer ends in has all its lines, unless the last is a fence without a line end. */
   end() {
     if (!this.#closing.test(this.#line)) this.#show(this.#line);
-    this.#trim();
+    this.#close();
   }
 
-  // The line end before the closing fence belongs to the fence.
-  #trim() {
+  #close() {
     const segment = this.#segment;
+    // The line end before the closing fence belongs to the fence.
     if (segment?.data.endsWith("\n")) segment.deleteData(segment.length - 1, 1);
+    highlight(this.#code, this.language);
   }
 
-  // In segments, each a block of its own, so that the browser lays out only the last one again.
   #show(text: string) {
     if (this.#segment === undefined || this.#segmentLines >= linesPerSegment) {
       this.#segment = new Text();

@@ -21,7 +21,6 @@ export class Composer {
     private readonly charsMax: number,
     private readonly acts: Acts,
   ) {
-    this.#box.placeholder = t("placeholder");
     this.#box.addEventListener("input", () => this.#onInput());
     this.#box.addEventListener("keydown", (event) => this.#onKey(event));
     this.#form.addEventListener("submit", (event) => this.#onSubmit(event));

@@ -1,30 +1,17 @@
-// The visitor's conversation with the tenant: loaded, asked in, followed, stopped and begun anew. What a reload
-// must find again is written down before it is sent, and nothing here ends an answer but the visitor's stop.
+// The visitor's conversation with the tenant: loaded, asked in, answered anew, left and begun. What a reload must
+// find again is written down before it is sent, and nothing here ends an answer but the visitor's stop.
 
-import { type Api, newId, Problem, type Turn } from "./api.ts";
+import { type Api, newId } from "./api.ts";
 import { Outbox } from "./outbox.ts";
-import { explain, remark } from "./problems.ts";
+import { explain, isGone, lost } from "./problems.ts";
+import { Run } from "./run.ts";
 import type { Storage } from "./storage.ts";
-import { follow, type Position, pause } from "./stream.ts";
+import { pause } from "./stream.ts";
 import { t } from "./strings.ts";
+import type { Surface } from "./surface.ts";
+import { Transcript } from "./transcript.ts";
 import { TurnView } from "./view.ts";
-
-/** What the conversation needs of the page around it. */
-export type Surface = {
-  log: HTMLElement;
-  earlier: HTMLButtonElement;
-  busy(busy: boolean): void;
-  /** A lasting state, as that of the connection; empty when all is well. */
-  status(words: string): void;
-  /** Said to a screen reader, and not shown. */
-  announce(words: string): void;
-  /** A message that was not taken, and why. */
-  refuse(message: string, words: string): void;
-  toEnd(): void;
-  hold(change: () => void): void;
-};
-
-type Run = { view: TurnView; position: Position; leave: AbortController; stopping: boolean };
+import { Problem } from "./wire.ts";
 
 // How often a message that a reload overtook is looked for before it is given back to the visitor.
 const looksMost = 4;
@@ -32,8 +19,10 @@ const looksMost = 4;
 export class Conversation {
   #id: string | undefined;
   readonly #outbox: Outbox;
+  readonly #transcript: Transcript;
   #run: Run | undefined;
   #loading = false;
+  #isNew = false; // by the visitor's wish, so that another tab's conversation does not come in
   #leave = new AbortController();
 
   constructor(
@@ -43,101 +32,118 @@ export class Conversation {
   ) {
     this.#id = storage.recall("conversation");
     this.#outbox = new Outbox(storage);
-    surface.earlier.addEventListener("click", () => this.#loadEarlier());
+    const older = (before: string) => api.history(this.#id ?? "", before);
+    this.#transcript = new Transcript(surface, older, {
+      replace: (view, message = view.message) => void this.#ask(message, view),
+      rate: (id, feedback) => this.api.rate(id, feedback),
+      version: (id) => this.api.turn(id),
+      say: (words) => this.surface.status(words),
+    });
+  }
+
+  get id(): string | undefined {
+    return this.#id;
+  }
+
+  /** What the visitor has asked, as far as it is shown. */
+  get messages(): string[] {
+    return this.#transcript.messages;
   }
 
   /** Shows what has been said so far, and goes on with an answer that is still being written. */
   async load() {
     const id = this.#id;
-    if (id === undefined) return;
-    if (!this.api.known) return this.#giveBack();
+    if (id === undefined) return this.#settled();
+    if (!this.api.visitor.known) return this.#giveBack();
     const { signal } = this.#leave;
     this.#loading = true;
     this.surface.log.ariaBusy = "true";
     for (let failures = 0; ; failures += 1) {
       try {
-        const found = await this.#read(id, failures);
-        signal.throwIfAborted();
-        if (found) break;
+        if (await this.#read(id, failures, signal)) break;
       } catch (error) {
         if (signal.aborted) return;
         if (isGone(error)) return this.#forget();
-        this.surface.status(t("reconnecting"));
+        if (!(error instanceof Problem && error.passing)) return this.#settled(explain(error));
+        this.surface.status(lost());
       }
       await pause(failures, signal).catch(() => {});
       if (signal.aborted || this.#run !== undefined) return;
     }
-    this.surface.status("");
-    if (this.#run === undefined) this.surface.log.ariaBusy = "false";
+    this.#settled();
   }
 
-  async send(message: string) {
-    if (this.#run !== undefined) return;
-    if (this.#loading) return this.surface.refuse(message, t("problem_loading"));
-    this.#id ??= newId();
-    this.storage.remember("conversation", this.#id);
-    const { conversationId, key } = this.#outbox.put(this.#id, message);
-    const view = this.#show(new TurnView(message, this.#retry));
+  /** Catches up with what has been said in it elsewhere, as in another tab. */
+  async refresh() {
+    const id = this.#id;
+    if (id === undefined) return this.#isNew ? undefined : this.changeVisitor();
+    if (this.#loading || this.#run !== undefined || !this.api.visitor.known) return;
+    const { signal } = this.#leave;
+    const history = await this.api.history(id).catch(() => undefined);
+    if (history === undefined || signal.aborted || this.#run !== undefined) return;
+    if (!this.#transcript.sync(history)) return;
     this.surface.toEnd();
-    const run = this.#begin(view, undefined, 0);
-    try {
-      const response = await this.api.ask(message, conversationId, key, run.leave.signal);
-      await this.#follow(run, response);
-    } catch (error) {
-      await this.#onSendFailure(run, message, error);
-    }
+    this.#settled();
+    this.#goOn();
   }
 
-  async stop() {
-    const run = this.#run;
-    if (run === undefined) return;
-    run.stopping = true;
-    if (run.position.id === undefined) return;
-    try {
-      await this.api.stop(run.position.id);
-    } catch {
-      run.stopping = false;
-      if (this.#run === run) this.surface.status(t("problem_stop"));
-    }
+  send(message: string) {
+    if (this.#loading) this.surface.refuse(message, t("problem_loading"));
+    else this.#ask(message);
+  }
+
+  stop() {
+    this.#run?.stop();
   }
 
   /** Leaves this conversation, which stays stored, for a new one. */
   reset() {
+    this.storage.forget("conversation");
+    this.#outbox.clear();
+    this.#isNew = true;
+    this.#enter(undefined);
+    this.#settled();
+  }
+
+  /** Leaves this conversation for another one of this visitor. */
+  open(id: string) {
+    this.storage.remember("conversation", id);
+    this.#outbox.clear();
+    this.#enter(id);
+    this.load();
+  }
+
+  /** Somebody else is here now: what is shown is not theirs. */
+  changeVisitor() {
+    this.#enter(this.storage.recall("conversation"));
+    this.load();
+  }
+
+  #enter(id: string | undefined) {
     this.#leave.abort();
     this.#leave = new AbortController();
     this.#run = undefined;
     this.#loading = false;
-    this.#id = undefined;
-    this.storage.forget("conversation");
-    this.#outbox.clear();
-    this.surface.log.replaceChildren();
-    this.surface.earlier.hidden = true;
-    this.surface.log.ariaBusy = "false";
-    this.surface.busy(false);
+    this.#id = id;
+    this.#transcript.clear();
     this.surface.status("");
+    this.surface.announce("");
   }
 
   /** Reads the newest turns; false while a message sent just before a reload may still be on its way. */
-  async #read(id: string, looks: number): Promise<boolean> {
-    const { unsent } = this.#outbox;
-    let turns: Turn[] = [];
-    let cursor: string | null = null;
-    try {
-      ({ turns, next_cursor: cursor } = await this.api.history(id));
-    } catch (error) {
-      if (!(error instanceof Problem && error.status === 404 && unsent !== undefined)) throw error;
-    }
-    if (this.#leave.signal.aborted) return true;
+  async #read(id: string, looks: number, signal: AbortSignal): Promise<boolean> {
+    const history = await this.api.history(id).catch((error) => {
+      if (!isGone(error) || this.#outbox.unsent === undefined) throw error;
+      return { turns: [], next_cursor: null };
+    });
+    signal.throwIfAborted();
     this.#loading = false;
-    this.surface.log.replaceChildren();
-    this.#setEarlier(cursor);
-    for (const turn of turns) this.#showStored(turn);
-    this.surface.toEnd();
-    if (unsent === undefined) return true;
-    if (turns.at(-1)?.message === unsent.message) {
-      this.#outbox.clear();
-      return true;
+    if (this.#run === undefined) {
+      this.#transcript.sync(history);
+      this.surface.toEnd();
+      this.#goOn();
     }
+    if (this.#outbox.missing(history.turns) === undefined) return true;
     if (looks < looksMost && this.#run === undefined) return false;
     this.#giveBack();
     return true;
@@ -146,116 +152,97 @@ export class Conversation {
   #giveBack() {
     const { unsent } = this.#outbox;
     if (unsent !== undefined) this.surface.refuse(unsent.message, t("problem_unsent"));
+    this.#settled();
   }
 
-  #showStored(turn: Turn) {
-    const view = this.#show(TurnView.of(turn, this.#retry));
-    if (turn.status !== "running" && turn.status !== "queued") return;
-    const offset = turn.parts.reduce((length, part) => length + part.text.length, 0);
-    const run = this.#begin(view, turn.id, offset);
-    this.#follow(run).catch((error) => this.#onFollowFailure(run, error));
+  /** Nothing is loaded or written any more; `words`: what came in the way. */
+  #settled(words = "") {
+    this.#loading = false;
+    if (this.#run !== undefined) return;
+    this.surface.status(words);
+    this.surface.log.ariaBusy = "false";
+    this.surface.busy(false);
   }
 
-  #show(view: TurnView): TurnView {
-    this.surface.log.append(view.element);
-    return view;
+  /** Follows the answer that is being written, if any. */
+  #goOn() {
+    const { live } = this.#transcript;
+    if (live === undefined) return;
+    const run = this.#begin(live);
+    run.follow().catch((error) => this.#onFollowFailure(run, error));
   }
 
-  #begin(view: TurnView, id: string | undefined, offset: number): Run {
-    const run = { view, position: { id, offset }, leave: this.#leave, stopping: false };
+  /** Asks, or has `replaced` answered anew, which comes back if that is refused. */
+  async #ask(message: string, replaced?: TurnView) {
+    if (this.#run !== undefined) return this.surface.refuse(replaced ? "" : message, t("problem_busy"));
+    const replaces = replaced?.id;
+    this.#id ??= newId();
+    this.storage.remember("conversation", this.#id);
+    const context = this.surface.context();
+    const unsent = this.#outbox.put({ conversationId: this.#id, message, replaces, context });
+    const putBack = replaced && this.#transcript.cut(replaced);
+    const view = new TurnView(message, this.#transcript.acts);
+    if (replaced?.id !== undefined) view.versions = [...replaced.versions, replaced.id];
+    this.#transcript.append(view);
+    const run = this.#begin(view);
+    this.surface.begun();
+    const question = { conversation_id: this.#id, message, replaces, context: unsent.context };
+    try {
+      await run.follow(await this.api.ask(question, unsent.key, run.left));
+    } catch (error) {
+      await this.#onSendFailure(run, error, putBack);
+    }
+  }
+
+  #begin(view: TurnView): Run {
+    const run = new Run(view, this.#leave.signal, this.api, this.surface, {
+      opened: (turnId) => {
+        this.#outbox.clear();
+        this.storage.remember("turn", turnId);
+        this.surface.asked(view.message, turnId);
+      },
+      ended: () => {
+        this.#run = undefined;
+        this.#goOn();
+      },
+    });
     this.#run = run;
-    this.surface.log.ariaBusy = "true";
-    this.surface.busy(true);
-    this.surface.announce(t("writing"));
     return run;
   }
 
-  async #follow(run: Run, response?: Response) {
-    for await (const event of follow(this.api, run.position, run.leave.signal, response)) {
-      if (event.type === "lost") {
-        this.surface.status(t("reconnecting"));
-        continue;
-      }
-      this.surface.status("");
-      if (event.type === "opened") {
-        this.#outbox.clear();
-        if (run.stopping) this.stop();
-      } else if (event.type === "delta") {
-        run.view.append(event.kind, event.text);
-      } else {
-        run.view.end(event.ending);
-        this.#end(run);
-        this.surface.announce(remark(event.ending) ?? t("answer_complete"));
-      }
-    }
-  }
-
-  #end(run: Run) {
-    if (this.#run !== run) return;
-    this.#run = undefined;
-    this.surface.busy(false);
-    this.surface.status("");
-    this.surface.log.ariaBusy = "false";
-  }
-
-  async #onSendFailure(run: Run, message: string, error: unknown) {
-    if (run.leave.signal.aborted) return;
+  async #onSendFailure(run: Run, error: unknown, putBack: (() => void) | undefined) {
+    if (run.left.aborted) return;
     // Once the server has named the turn the message is stored, and only its answer is in question.
-    if (run.position.id !== undefined) return this.#onFollowFailure(run, error);
-    run.view.element.remove();
-    this.#end(run);
+    if (run.view.id !== undefined) return this.#onFollowFailure(run, error);
+    const message = putBack === undefined ? run.view.message : "";
+    this.#transcript.cut(run.view);
+    putBack?.();
+    run.end();
     if (error instanceof Problem && !error.passing) this.#outbox.clear();
     const gone = isGone(error);
     if (gone) this.reset();
-    this.surface.refuse(message, gone ? t("problem_gone") : explain(error));
-    // Another tab has asked in this conversation: its answer is worth seeing here too.
-    if (error instanceof Problem && error.code === "turn_running") {
-      await this.load();
-      this.surface.refuse(message, explain(error));
-    }
+    const words = gone ? t("problem_gone") : explain(error);
+    this.surface.refuse(gone ? run.view.message : message, words);
+    this.surface.failed(error instanceof Problem ? error.code : "internal", words);
+    // Something was asked here elsewhere meanwhile, which is worth seeing.
+    if (!(error instanceof Problem && error.turnId !== undefined)) return;
+    await this.load();
+    this.surface.refuse(message, words);
   }
 
-  async #onFollowFailure(run: Run, error: unknown) {
-    if (run.leave.signal.aborted) return;
-    this.#end(run);
+  #onFollowFailure(run: Run, error: unknown) {
+    if (run.left.aborted) return;
     if (isGone(error)) return this.#forget();
     // More was shown than is stored: the server died in between. What is stored counts.
-    if (error instanceof Problem && error.code === "invalid_cursor") return this.load();
-    run.view.end({ status: "failed", code: null, finishReason: null });
+    const isAhead = error instanceof Problem && error.code === "invalid_cursor";
+    if (isAhead) this.#transcript.cut(run.view);
+    else run.view.end({ status: "failed", code: null, finishReason: null });
+    run.end(t("note_failed"));
+    if (isAhead) this.load();
   }
 
   #forget() {
     this.reset();
     this.surface.status(t("problem_gone"));
   }
-
-  readonly #retry = (message: string) => void this.send(message);
-
-  #setEarlier(cursor: string | null) {
-    this.surface.earlier.hidden = cursor === null;
-    this.surface.earlier.value = cursor ?? "";
-  }
-
-  async #loadEarlier() {
-    const id = this.#id;
-    const { signal } = this.#leave;
-    if (id === undefined) return;
-    this.surface.earlier.disabled = true;
-    try {
-      const { turns, next_cursor } = await this.api.history(id, this.surface.earlier.value);
-      if (signal.aborted) return;
-      const views = turns.map((turn) => TurnView.of(turn, this.#retry).element);
-      this.surface.hold(() => this.surface.log.prepend(...views));
-      this.#setEarlier(next_cursor);
-    } catch (error) {
-      this.surface.status(explain(error));
-    } finally {
-      this.surface.earlier.disabled = false;
-    }
-  }
-}
-
-/** What this visitor's token does not lead to will not come back. */
-function isGone(error: unknown): boolean {
-  return error instanceof Problem && (error.status === 404 || error.status === 401);
 }

@@ -1,6 +1,6 @@
 // A button that copies a text and says that it did; left out where the browser allows no clipboard.
 
-import { element, icon } from "./element.ts";
+import { icon, iconButton } from "./element.ts";
 import { type StringKey, t } from "./strings.ts";
 
 const shownMs = 1600;
@@ -8,13 +8,7 @@ const shownMs = 1600;
 export function copyButton(label: StringKey, text: () => string): Node {
   // Missing without TLS, where there would be a button that can only fail.
   if (navigator.clipboard === undefined) return new Text();
-  const button = element("button", {
-    type: "button",
-    class: "copy",
-    "aria-label": t(label),
-    title: t(label),
-  });
-  button.append(icon("copy"));
+  const button = iconButton(t(label), "copy");
   button.addEventListener("click", async () => {
     try {
       await navigator.clipboard.writeText(text());

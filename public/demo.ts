@@ -1,4 +1,5 @@
-// The demo site's snippet: with the address of this very server in it, and a button that copies it.
+// The demo site's snippet, with the address of this very server in it and a button that copies it, and the buttons
+// that show what a page can have the chat do.
 
 const shownMs = 1600;
 const snippet = document.getElementById("snippet") as HTMLElement;
@@ -19,5 +20,17 @@ if (navigator.clipboard !== undefined) {
     setTimeout(() => {
       button.textContent = "Copy";
     }, shownMs);
+  });
+}
+
+const call = document.getElementById("call") as HTMLElement;
+
+for (const button of document.querySelectorAll<HTMLButtonElement>("[data-cip]")) {
+  button.addEventListener("click", () => {
+    const { cip: command, text } = button.dataset;
+    const words = [command, text].filter((word) => word !== undefined);
+    call.textContent = `cip(${words.map((word) => JSON.stringify(word)).join(", ")})`;
+    // Missing until the loader is there.
+    (window.cip as ((...words: string[]) => void) | undefined)?.(...words);
   });
 }

@@ -28,6 +28,13 @@ export function icon(name: string): SVGSVGElement {
   return svg;
 }
 
+/** A button that shows only a drawing, and so has its name as a label and for the pointer. */
+export function iconButton(name: string, drawing: string): HTMLButtonElement {
+  const button = element("button", { type: "button", class: "small-icon", "aria-label": name, title: name });
+  button.append(icon(drawing));
+  return button;
+}
+
 /** The element of chat.html with this id, which is there because the two files are built together. */
 export function find<Type extends HTMLElement>(id: string): Type {
   return document.getElementById(id) as Type;

@@ -4,11 +4,15 @@
 import type { Token, Tokens } from "marked";
 import { Fence } from "./code.ts";
 import { element } from "./element.ts";
-import { mend, withholdMarkers } from "./mend.ts";
-import { languageOf, lex, render } from "./sanitize.ts";
+import { languageOf, lex } from "./lexer.ts";
+import { mend, withhold } from "./mend.ts";
+import { render } from "./render.ts";
 
 // A list is one block however long it gets; beyond this length its finished items are taken off it.
 const listCharsMost = 2_000;
+
+// Of Unicode's marks of direction those that override or enclose: what they turn around could be a link's host.
+const turning = /[\u202a-\u202e\u2066-\u2069]/g;
 
 export class Markdown {
   readonly element = element("div", { class: "markdown", dir: "auto" });
@@ -21,7 +25,7 @@ export class Markdown {
   #hasReferences = false;
 
   append(text: string) {
-    const unified = text.replaceAll("\r\n", "\n").replaceAll("\r", "\n");
+    const unified = text.replaceAll("\r\n", "\n").replaceAll("\r", "\n").replace(turning, "");
     this.#source += unified;
     this.#fresh += unified;
   }
@@ -44,7 +48,7 @@ export class Markdown {
     }
     this.#clearTail();
     this.#seal();
-    if (this.#fence === undefined) this.#showTail(mend(this.#open));
+    if (this.#fence === undefined) this.#showTail(mend(this.#open), false);
   }
 
   /** Nothing will follow: what was held back as unfinished markup is shown as what it is. */
@@ -55,7 +59,7 @@ export class Markdown {
       this.element.replaceChildren(this.#nodes(lex(this.#source)));
     } else if (this.#fence === undefined) {
       this.#clearTail();
-      this.#showTail(this.#open);
+      this.#showTail(this.#open, true);
     } else {
       this.#fence.end();
     }
@@ -64,7 +68,7 @@ export class Markdown {
   /** Renders for good all but the last block of what is open. */
   #seal() {
     // The number of a list's next item would look like a paragraph, and so end the list.
-    const blocks: Token[] = lex(withholdMarkers(this.#open));
+    const blocks: Token[] = lex(withhold(this.#open));
     const last = blocks.findLastIndex((block) => block.type !== "space");
     if (last === -1) return;
     const finished = blocks.slice(0, last);
@@ -96,8 +100,8 @@ export class Markdown {
     this.#open = this.#open.slice(raw.length);
   }
 
-  #showTail(source: string) {
-    const fragment = this.#nodes(lex(source));
+  #showTail(source: string, final: boolean) {
+    const fragment = this.#nodes(lex(source), final);
     this.#tail = [...fragment.childNodes];
     this.element.append(fragment);
   }
@@ -107,11 +111,11 @@ export class Markdown {
     this.#tail = [];
   }
 
-  #nodes(blocks: Token[]): DocumentFragment {
+  #nodes(blocks: Token[], final = true): DocumentFragment {
     if (this.#firstHeading === 0) {
       const heading = blocks.find((block) => block.type === "heading") as Tokens.Heading | undefined;
       this.#firstHeading = heading?.depth ?? 0;
     }
-    return render(blocks, this.#firstHeading);
+    return render(blocks, this.#firstHeading, final);
   }
 }

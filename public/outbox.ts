@@ -1,10 +1,17 @@
 // The message on its way: written down before it is sent and crossed out once the server has it, so that neither
 // a reload nor a lost connection in between can lose it or have it answered twice.
 
-import { newId } from "./api.ts";
+import { newId, type PageContext } from "./api.ts";
 import type { Storage } from "./storage.ts";
 
-export type Unsent = { conversationId: string; message: string; key: string };
+export type Unsent = {
+  conversationId: string;
+  message: string;
+  key: string;
+  /** The turn to be answered anew. */
+  replaces?: string | undefined;
+  context?: PageContext | undefined;
+};
 
 export class Outbox {
   constructor(private readonly storage: Storage) {}
@@ -17,13 +24,25 @@ export class Outbox {
     }
   }
 
-  /** Writes the message down. The same one once more is the same request, and so keeps its idempotency key. */
-  put(conversationId: string, message: string): Unsent {
+  /**
+   * Writes the message down. The same one once more is the same request, and so keeps its idempotency key and the
+   * context it was first sent with.
+   */
+  put(message: Omit<Unsent, "key">): Unsent {
     const before = this.unsent;
-    const again = before?.message === message && before.conversationId === conversationId;
-    const unsent = again ? before : { conversationId, message, key: newId() };
+    const again =
+      before?.message === message.message &&
+      before.conversationId === message.conversationId &&
+      before.replaces === message.replaces;
+    const unsent = again ? before : { ...message, key: newId() };
     this.storage.remember("unsent", JSON.stringify(unsent));
     return unsent;
+  }
+
+  /** What is still to be sent, given the newest turns that the server has. */
+  missing(turns: readonly { message: string }[]): Unsent | undefined {
+    if (turns.at(-1)?.message === this.unsent?.message) this.clear();
+    return this.unsent;
   }
 
   clear() {

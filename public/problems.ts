@@ -1,20 +1,56 @@
 // From a refusal or a failure to a sentence for the visitor: what is so, and what can be done about it.
 
-import { Problem } from "./api.ts";
 import type { Ending } from "./stream.ts";
 import { type StringKey, t } from "./strings.ts";
+import { Problem } from "./wire.ts";
+
+// A wait up to this long is said as what it is, a longer one by the time at which it ends.
+const countedMostS = 90;
 
 /** Why a message could not be sent. */
 export function explain(error: unknown): string {
-  return t(error instanceof Problem ? keyOf(error) : "problem_server");
+  if (!(error instanceof Problem)) return t("problem_server");
+  const problem = t(keyOf(error));
+  return error.status === 429 ? again(problem, error.retryAfterS) : problem;
+}
+
+/** The connection is lost: whether it is the visitor's own or the server's. */
+export function lost(): string {
+  return t(navigator.onLine ? "reconnecting" : "offline");
+}
+
+/** What this visitor's token does not lead to will not come back. */
+export function isGone(error: unknown): boolean {
+  if (!(error instanceof Problem) || error.wantsIdentity) return false;
+  return error.status === 404 || error.status === 401;
 }
 
 function keyOf(problem: Problem): StringKey {
-  if (problem.status === 0) return "problem_unreachable";
+  if (problem.wantsIdentity) return "problem_identity";
+  if (problem.status === 0) return navigator.onLine ? "problem_unreachable" : "problem_offline";
   if (problem.status === 409) return "problem_busy";
+  if (problem.code === "too_many_runs") return "problem_runs";
+  if (problem.code === "budget_exhausted") return "problem_budget";
   if (problem.status === 429) return "problem_often";
   if (problem.status === 413 || problem.code === "message_too_long") return "problem_message_too_long";
   return problem.status >= 500 ? "problem_server" : "problem_refused";
+}
+
+/** When to come back: in so many seconds, or from which time on. */
+function again(problem: string, seconds: number | undefined): string {
+  if (seconds === undefined) return t("again_soon", { problem });
+  const { lang } = document.documentElement;
+  if (seconds <= countedMostS)
+    return t("again_in", {
+      problem,
+      when: new Intl.RelativeTimeFormat(lang).format(Math.ceil(seconds), "second"),
+    });
+  const now = new Date();
+  // Rounded up, so that it is not too early even within the minute that is shown.
+  const then = new Date(now.getTime() + seconds * 1000 + 59_999);
+  const day = then.toDateString() === now.toDateString() ? {} : { weekday: "long" as const };
+  const time = new Intl.DateTimeFormat(lang, { ...day, hour: "numeric", minute: "2-digit" });
+  return t("again_at", { problem, when: time.format(then) });
 }
 
 /** What is to be said under an answer; nothing under one that ended as it should. */

@@ -3,10 +3,22 @@
 
 const memory = new Map<string, string>();
 
-export class Storage {
-  constructor(private readonly tenant: string) {}
+/** `token` and `user` say who is here; the rest is each user's own. */
+type Name = "token" | "user" | "conversation" | "unsent" | "turn";
 
-  recall(name: string): string | undefined {
+export class Storage {
+  readonly #prefix: string;
+
+  constructor(tenant: string) {
+    this.#prefix = `cip:${tenant}:`;
+  }
+
+  /** The site's id of its user; empty for an anonymous visitor. */
+  get user(): string {
+    return this.recall("user") ?? "";
+  }
+
+  recall(name: Name): string | undefined {
     const key = this.#key(name);
     try {
       return localStorage.getItem(key) ?? memory.get(key);
@@ -15,7 +27,7 @@ export class Storage {
     }
   }
 
-  remember(name: string, value: string) {
+  remember(name: Name, value: string) {
     const key = this.#key(name);
     memory.set(key, value);
     try {
@@ -23,7 +35,7 @@ export class Storage {
     } catch {}
   }
 
-  forget(name: string) {
+  forget(name: Name) {
     const key = this.#key(name);
     memory.delete(key);
     try {
@@ -31,7 +43,26 @@ export class Storage {
     } catch {}
   }
 
-  #key(name: string) {
-    return `cip:${this.tenant}:${name}`;
+  forgetAll() {
+    memory.clear();
+    try {
+      for (const key of Object.keys(localStorage)) {
+        if (key.startsWith(this.#prefix)) localStorage.removeItem(key);
+      }
+    } catch {}
+  }
+
+  /** Calls back when another tab has changed `name`, with what it is now. */
+  watch(name: Name, changed: (value: string | null) => void) {
+    window.addEventListener("storage", ({ key, newValue }) => {
+      if (key !== this.#key(name)) return;
+      if (newValue === null) memory.delete(key);
+      changed(newValue);
+    });
+  }
+
+  #key(name: Name): string {
+    const user = name === "token" || name === "user" ? "" : this.user;
+    return `${this.#prefix}${name}${user && `:${user}`}`;
   }
 }

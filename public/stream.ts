@@ -2,7 +2,9 @@
 // replaced by one that continues at the offset held, so every character arrives once.
 
 import { createParser } from "eventsource-parser";
-import { type Api, type Part, Problem, type Turn } from "./api.ts";
+import type { Api, Part, Turn } from "./api.ts";
+import { onWake } from "./wake.ts";
+import { Problem } from "./wire.ts";
 
 export type Ending = { status: Turn["status"]; code: string | null; finishReason: string | null };
 
@@ -23,8 +25,10 @@ type Frame = {
   messageMetadata?: { turn_id?: string };
 };
 
-// The server breaks every silence after 10 s; three missed heartbeats mean that nobody is there.
+// The server breaks every silence after 10 s; three missed heartbeats mean that nobody is there, and after a
+// sleep one that is missing is enough.
 const silenceMs = 32_000;
+const sleepMs = 12_000;
 const pauseMs = { first: 500, most: 15_000 };
 
 /** Yields the rest of an answer from `position` on, beginning with `response` when one is already open. */
@@ -62,7 +66,7 @@ export async function* follow(
   }
 }
 
-/** Resolves after a delay that doubles with each failure, or at once when the browser is back online. */
+/** Resolves after a delay that doubles with each failure, or at once when the page wakes up. */
 export function pause(failures: number, signal: AbortSignal): Promise<void> {
   const longestMs = Math.min(pauseMs.first * 2 ** failures, pauseMs.most);
   // Spread, so that the readers of a restarted server do not all come back in the same instant.
@@ -75,7 +79,7 @@ export function pause(failures: number, signal: AbortSignal): Promise<void> {
       settle();
     };
     const timer = setTimeout(() => end(resolve), delayMs);
-    addEventListener("online", () => end(resolve), { signal: wake.signal });
+    onWake(() => end(resolve), wake.signal);
     signal.addEventListener("abort", () => end(() => reject(signal.reason)), { signal: wake.signal });
   });
 }
@@ -116,9 +120,13 @@ async function* frames(
 
 /** A read that fails when nothing at all arrives in time, as after a sleep that no one told the socket of. */
 async function withinSilence<Value>(read: Promise<Value>, signal: AbortSignal): Promise<Value> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
+  const done = new AbortController();
+  const begunMs = Date.now(); // goes on while the machine sleeps, as a timer does not
   const silence = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Problem(0, "unreachable")), silenceMs);
+    const fail = () => reject(new Problem(0, "unreachable"));
+    const timer = setTimeout(fail, silenceMs);
+    done.signal.addEventListener("abort", () => clearTimeout(timer));
+    onWake(() => Date.now() - begunMs > sleepMs && fail(), done.signal);
   });
   try {
     return await Promise.race([read, silence]);
@@ -126,7 +134,7 @@ async function withinSilence<Value>(read: Promise<Value>, signal: AbortSignal): 
     signal.throwIfAborted();
     throw new Problem(0, "unreachable");
   } finally {
-    clearTimeout(timer);
+    done.abort();
   }
 }
 

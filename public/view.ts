@@ -1,89 +1,118 @@
 // One turn as the visitor sees it: the message, the answer as it grows, and what became of it.
 
-import type { Part, Turn } from "./api.ts";
+import type { Feedback, Part, Turn } from "./api.ts";
 import { copyButton } from "./copy.ts";
 import { element } from "./element.ts";
 import { Markdown } from "./markdown.ts";
 import { remark } from "./problems.ts";
 import { type Ending, endingOf } from "./stream.ts";
 import { t } from "./strings.ts";
+import { Thoughts } from "./thoughts.ts";
 
 // Rendering gets at most one part in this many of the time, so that a slow phone stays usable.
 const restRatio = 5;
 
+/** What can be done with a turn that has ended. */
+export type TurnActs = {
+  /** Has it answered anew, with the same or another message; it and what came after it give way. */
+  replace(view: TurnView, message?: string): void;
+  rate(id: string, feedback: Feedback): Promise<void>;
+  version(id: string): Promise<Turn>;
+  /** Something that went wrong with it, or right: said at the foot of the page. */
+  say(words: string): void;
+};
+
 export class TurnView {
   readonly element: HTMLElement;
+  readonly question: HTMLElement;
+  readonly tools = element("div", { class: "tools", "aria-live": "off" });
+  /** Unknown until the server has named the turn. */
+  id: string | undefined;
+  versions: string[] = [];
+  feedback: Feedback | null = null;
+  status: Turn["status"] = "running";
+  /** Another answer has taken its place in the conversation. */
+  old = false;
+  /** How much of the answer is here, as its stream counts. */
+  length = 0;
   readonly #answer: HTMLElement;
   readonly #waiting: HTMLElement;
-  readonly #parts: (Text | Markdown)[] = [];
+  readonly #words = element("span", { class: "hidden" }, t("thinking"));
+  readonly #parts: (Thoughts | Markdown)[] = [];
   #kind: Part["type"] | undefined;
-  #summary: HTMLElement | undefined; // of the reasoning under way
   #frame = 0;
   #notBeforeMs = 0;
 
   constructor(
     readonly message: string,
-    private readonly retry: (message: string) => void,
+    private readonly acts: TurnActs,
   ) {
-    this.#waiting = element("div", { class: "waiting" }, element("span", { class: "hidden" }, t("thinking")));
-    this.#waiting.append(element("i"), element("i"), element("i"));
+    const dots = [element("i"), element("i"), element("i")];
+    this.#waiting = element("div", { class: "waiting" }, ...dots, this.#words);
     this.#answer = element("div", { class: "answer" }, heading(t("answer")), this.#waiting);
-    const question = element("div", { class: "question" }, heading(t("you")));
-    question.append(element("p", { dir: "auto" }, message));
-    this.element = element("article", { class: "turn" }, question, this.#answer);
+    const text = element("p", { dir: "auto" }, message);
+    this.question = element("div", { class: "question" }, heading(t("you")), text);
+    this.element = element("article", { class: "turn" }, this.question, this.#answer);
   }
 
   /** A stored turn, with its answer as far as it goes. */
-  static of(turn: Turn, retry: (message: string) => void): TurnView {
-    const view = new TurnView(turn.message, retry);
-    for (const part of turn.parts) view.append(part.type, part.text);
-    if (turn.status !== "queued" && turn.status !== "running") view.end(endingOf(turn));
+  static of(turn: Turn, acts: TurnActs, old = false): TurnView {
+    const view = new TurnView(turn.message, acts);
+    view.old = old;
+    view.id = turn.id;
+    view.versions = turn.versions;
+    view.feedback = turn.feedback;
+    for (const part of turn.parts) view.append(part.type, part.text, false);
+    if (turn.status === "queued") view.waitFor(t("waiting_in_line"));
+    else if (turn.status !== "running") view.end(endingOf(turn));
     return view;
   }
 
-  append(kind: Part["type"], text: string) {
-    if (kind !== this.#kind) this.#begin(kind);
-    const part = this.#parts.at(-1);
-    if (part instanceof Text) part.appendData(text);
-    else part?.append(text);
+  get ended(): boolean {
+    return this.status !== "running";
+  }
+
+  /** The answer's Markdown. */
+  get text(): string {
+    return this.#parts.map((part) => part.source).join("");
+  }
+
+  /** Says what an answer that has not begun is waiting for. */
+  waitFor(words: string) {
+    this.#words.textContent = words;
+    this.#words.classList.remove("hidden");
+  }
+
+  append(kind: Part["type"], text: string, live = true) {
+    this.length += text.length;
+    if (kind !== this.#kind) this.#begin(kind, live);
+    this.#parts.at(-1)?.append(text);
     this.#frame ||= requestAnimationFrame(this.#paint);
   }
 
   end(ending: Ending) {
+    this.status = ending.status;
     cancelAnimationFrame(this.#frame);
-    this.#settlePart();
+    this.#parts.at(-1)?.end();
     this.#waiting.remove();
     const words = remark(ending);
     const foot = element("div", { class: "foot" });
     if (words !== undefined) foot.append(element("p", { class: `note ${ending.status}` }, words));
-    const tools = element("div", { class: "tools" });
-    if (ending.status !== "done") tools.append(this.#retryButton());
-    if (this.#text() !== "") tools.append(copyButton("copy_answer", () => this.#text()));
-    foot.append(tools);
+    if (ending.status !== "done" && !this.old) this.tools.append(this.#retryButton());
+    if (this.text !== "") this.tools.append(copyButton("copy_answer", () => this.text));
+    foot.append(this.tools);
     this.#answer.append(foot);
+    // Not needed to read the answer; an answer without them is better than none.
+    import("./tools.ts").then(({ equip }) => equip(this, this.acts)).catch(() => {});
   }
 
-  #begin(kind: Part["type"]) {
-    this.#settlePart();
+  #begin(kind: Part["type"], live: boolean) {
+    this.#parts.at(-1)?.end();
     this.#kind = kind;
-    if (kind === "text") {
-      const markdown = new Markdown();
-      this.#parts.push(markdown);
-      this.#waiting.before(markdown.element);
-      return;
-    }
-    const text = new Text();
-    this.#parts.push(text);
-    this.#summary = element("summary", {}, t("thinking"));
-    const thoughts = element("div", { class: "thoughts", dir: "auto" }, text);
-    this.#waiting.before(element("details", { class: "reasoning" }, this.#summary, thoughts));
-  }
-
-  #settlePart() {
-    const part = this.#parts.at(-1);
-    if (part instanceof Markdown) part.end();
-    if (this.#summary !== undefined) this.#summary.textContent = t("thoughts");
-    this.#summary = undefined;
+    this.#words.classList.add("hidden");
+    const part = kind === "text" ? new Markdown() : new Thoughts(live);
+    this.#parts.push(part);
+    this.#waiting.before(part.element);
   }
 
   readonly #paint = (nowMs: number) => {
@@ -102,13 +131,9 @@ export class TurnView {
     this.#notBeforeMs = endedMs + (endedMs - startedMs) * restRatio;
   };
 
-  #text(): string {
-    return this.#parts.map((part) => (part instanceof Markdown ? part.source : "")).join("");
-  }
-
   #retryButton(): HTMLElement {
-    const button = element("button", { type: "button", class: "retry" }, t("try_again"));
-    button.addEventListener("click", () => this.retry(this.message));
+    const button = element("button", { type: "button", class: "again" }, t("try_again"));
+    button.addEventListener("click", () => this.acts.replace(this));
     return button;
   }
 }

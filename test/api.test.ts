@@ -71,7 +71,7 @@ test("a stream begins before the model has answered, and each text says how far 
   const response = await site.stream(await site.visitor(), "Hi");
   expect(Object.fromEntries(response.headers)).toMatchObject({
     "content-type": "text/event-stream; charset=utf-8",
-    "cache-control": "no-cache, no-transform",
+    "cache-control": "no-store, no-transform",
     "x-accel-buffering": "no",
     "x-vercel-ai-ui-message-stream": "v1",
     "x-request-id": expect.stringMatching(uuid),

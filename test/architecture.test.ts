@@ -40,6 +40,7 @@ const layers = [
     "datadir",
     "errors",
     "every",
+    "languages",
     "log",
     "logo",
     "model",
@@ -50,6 +51,7 @@ const layers = [
     "settings",
     "sources",
     "tenants",
+    "theme",
     "values",
   ],
 ];

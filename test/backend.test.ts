@@ -85,6 +85,14 @@ describe("an API key", () => {
       await expectProblem(await plain.on("GET", "/conversations", { token }), 401, "unauthorized");
   });
 
+  test("opens the routes that the document says it does, and no other", async () => {
+    for (const route of await guardedRoutes(site.url)) {
+      const { status } = await tryRoute(site.url, route, { tenant: "acme", token: key });
+      const isOpen = route.security?.some((scheme) => "backend" in scheme);
+      expect([route.name, status]).toEqual([route.name, isOpen ? expect.not.toBeOneOf([400, 401]) : 400]);
+    }
+  });
+
   test("is for the backend alone: it makes no visitor and opens no socket", async () => {
     await expectProblem(await acme.on("POST", "/visitors", { token: key, body: {} }), 401, "unauthorized");
     const { closed } = await openSocket(site.url, key, "acme");
@@ -204,6 +212,8 @@ describe("reading", () => {
     expect(await idsOf(at("until", ann?.updated_at))).toEqual([ids.anonymous]);
     expect(await idsOf(at("since", ann?.updated_at), at("until", bob?.updated_at))).toEqual([ids.ann]);
     expect(await idsOf("since=2020-01-01", "until=2020-01-02")).toEqual([]);
+    expect(await idsOf("since=0001-01-01", "until=9999-12-31T23:59:59.999Z")).toHaveLength(3);
+    expect(await idsOf("since=2024-02-29", "until=0000-12-31T23:30:00-01:00")).toEqual([]);
     const inIndia = new Date(Date.parse(bob?.updated_at ?? "") + 5.5 * 3_600_000).toISOString();
     expect(await idsOf(at("since", inIndia.replace("Z", "+05:30")))).toEqual([ids.bob]);
   });
@@ -213,6 +223,13 @@ describe("reading", () => {
     ["since=2025-13-01"],
     ["until=2025-01-01T10:00"],
     ["since=-271821-04-20T00:00:00Z"],
+    ["since=2026-02-30"],
+    ["until=2026-06-31T12:00:00Z"],
+    // Not every year that a Date can have is one to PostgreSQL.
+    ["until=0000-01-01"],
+    ["since=0000-12-31T23:59:59Z"],
+    ["since=0001-01-01T00:00:00%2B01:00"],
+    ["since=9999-12-31T23:59:59-23:59"],
     ["anonymous=true"],
     ["user_id=ann&anonymous=maybe"],
     ["user_id="],

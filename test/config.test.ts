@@ -319,6 +319,7 @@ describe("values", () => {
     `SECRET_KEY_PREVIOUS=${"k".repeat(31)}`,
     `API_KEYS=${"k".repeat(31)}`,
     "API_KEYS=sha256:abc",
+    `API_KEYS=SHA256:${"a".repeat(63)}`,
     "UI_ACCENT=blue",
     "UI_ACCENT='#2456d'",
     `UI_SUGGESTIONS=${"a|".repeat(13)}`,
@@ -339,6 +340,11 @@ describe("values", () => {
     "ALLOWED_ORIGINS=https://shop.example/path",
     "ALLOWED_ORIGINS=https://shop.*.example",
     "ALLOWED_ORIGINS=https://*",
+    "ALLOWED_ORIGINS=https://*.com",
+    "ALLOWED_ORIGINS=https://*.com.",
+    "ALLOWED_ORIGINS=https://*.xn--p1ai",
+    "ALLOWED_ORIGINS=https://*.1.2.3.4",
+    "ALLOWED_ORIGINS=https://*.0x7f.1:8080",
     "ALLOWED_ORIGINS=https://a@shop.example",
     "ALLOWED_ORIGINS=ftp://shop.example",
     "ALLOWED_ORIGINS=https://shop.example;script-src",
@@ -357,7 +363,7 @@ describe("values", () => {
       "LLM_TEMPERATURE=0.7",
       "LLM_THINKING=off",
       'LLM_EXTRA_BODY={"top_k": 20, "max_tokens": null}',
-      "UI_LANGUAGE=pt-br",
+      "UI_LANGUAGE=pt-br-u-nu-latn-x-a-note-to-the-model",
       "VISITOR_TOKEN_TTL=12h",
     ];
     const config = loaded({ ".env": lines.join("\n") });
@@ -397,7 +403,7 @@ describe("values", () => {
     const key = "a-key-of-the-backend-of-32-bytes-or-more";
     const hash = new Bun.CryptoHasher("sha256").update(key).digest("hex");
     const { apiKeys } = tenant(loaded({ ".env": `API_KEYS='${key}, sha256:${hash.toUpperCase()}'` }));
-    expect(apiKeys.map((bytes) => Buffer.from(bytes).toString("hex"))).toEqual([hash, hash]);
+    expect(revealed(apiKeys)).toEqual([hash, hash]);
     expect(refusal(`API_KEYS='${key} short'`)).toEndWith("entry 2 is neither");
   });
 
@@ -431,6 +437,7 @@ describe("values", () => {
         "https://Shop.Example, https://*.shop.example\n http://localhost:8080,https://shop.example:443",
       ),
     ).toEqual(["https://shop.example", "https://*.shop.example", "http://localhost:8080"]);
+    expect(origins("http://*.localhost:8080")).toEqual(["http://*.localhost:8080"]);
     expect(origins("https://*.пример.example")).toEqual(["https://*.xn--e1afmkfd.example"]);
     expect(refusal("ALLOWED_ORIGINS=https://a.example b.example")).toEndWith("entry 2 is none");
   });
@@ -699,17 +706,49 @@ describe("secrets", () => {
   });
 
   test("print as ***, however they are printed", () => {
-    const { instance, tenants } = loaded({ ".env": `SECRET_KEY=${"k".repeat(32)}\nLLM_API_KEY=kkkkk` });
+    const { instance, tenants } = loaded({
+      ".env": `SECRET_KEY=${"k".repeat(32)}\nLLM_API_KEY=kkkkk\nAPI_KEYS=sha256:${"5c".repeat(32)}`,
+    });
     const all = { instance, tenant: tenants.get("default") };
+    const bytes = Buffer.from("5c".repeat(32), "hex");
     for (const shown of [
       Bun.inspect(all),
       inspect(all, { depth: 9 }),
       JSON.stringify(all),
       `${instance.secretKey}`,
     ]) {
-      expect(shown).not.toContain("kkkkk");
+      for (const secret of ["kkkkk", "5c5c5c", bytes.join(",").slice(0, 20), "92, 92"])
+        expect(shown).not.toContain(secret);
       expect(shown).toContain("***");
     }
+  });
+
+  test("that open more than one site are warned of, in one line a setting", () => {
+    const [secret, key, other] = ["s", "k", "o"].map((letter) => letter.repeat(32));
+    const files = { "tenants/a.env": "", "tenants/b.env": "", "tenants/c.env": "" };
+    const warnings = (lines: string, more: Files = {}) =>
+      loaded({ ...files, ".env": lines, ...more }).warnings;
+    const all = `IDENTITY_SECRET=${secret}\nAPI_KEYS=${key}`;
+    const remedy = "what opens one opens the others; give each its own";
+    expect(warnings(all)).toEqual([
+      `tenants a, b, c have the same IDENTITY_SECRET: ${remedy}`,
+      `tenants a, b, c have the same API_KEYS: ${remedy}`,
+    ]);
+    // One of several is enough, but not twice the same in one place; and what is off opens nothing.
+    const own = {
+      "tenants/a.env": `IDENTITY=off\nAPI_KEYS=${key} ${key} ${other}`,
+      "tenants/b.env": `IDENTITY_SECRET=${other}\nAPI_KEYS=${"b".repeat(32)}`,
+    };
+    expect(warnings(all, { ...own, "tenants/c.env": `API_KEYS=${"c".repeat(32)}` })).toEqual([]);
+    const hash = new Bun.CryptoHasher("sha256").update(other).digest("hex");
+    expect(warnings(all, { ...own, "tenants/c.env": `API_KEYS=sha256:${hash}` })).toEqual([
+      `tenants a, c have the same API_KEYS: ${remedy}`,
+    ]);
+    expect(loaded({ ".env": all }).warnings).toEqual([]);
+    const many = Object.fromEntries(Array.from({ length: 7 }, (_, i) => [`tenants/t${i}.env`, ""]));
+    expect(warnings(`API_KEYS=${key}`, many)).toEqual([
+      `tenants a, b, c, t0, t1 and 5 more have the same API_KEYS: ${remedy}`,
+    ]);
   });
 
   test("are never repeated in a problem, wherever they were put by mistake", () => {

@@ -2,17 +2,19 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { browser, page, type Window } from "./browser.ts";
+import { languages } from "../src/languages.ts";
+import { browser, page } from "./browser.ts";
 import { chatIn } from "./chat.ts";
+import { addressOf, shop, snippetOf, visit } from "./shop.ts";
 import { type Site, startSite } from "./site.ts";
-import { atTheEnd, repository, until } from "./support.ts";
+import { repository, until } from "./support.ts";
 
 let site: Site;
 let hosts: { listed: string; unlisted: string; framing: string };
 
 beforeAll(async () => {
-  const listed = host(() => site.url);
-  hosts = { listed, unlisted: host(() => site.url), framing: host(() => listed) };
+  const listed = shop(() => site.url);
+  hosts = { listed, unlisted: shop(() => site.url), framing: shop(() => listed) };
   site = await startSite({
     tenants: {
       default: "",
@@ -22,36 +24,7 @@ beforeAll(async () => {
   });
 });
 
-/**
- * Somebody's site: serves the HTML it is given as `?html=`, under a policy that allows one other origin to be
- * loaded from and framed, and nothing else. By its address, so that it is another site than localhost.
- */
-function host(other: () => string): string {
-  const server = Bun.serve({
-    hostname: "127.0.0.1",
-    port: 0,
-    fetch(request) {
-      const policy = `default-src 'none'; script-src ${other()}; frame-src ${other()}; require-trusted-types-for 'script'`;
-      return new Response(new URL(request.url).searchParams.get("html"), {
-        headers: { "content-type": "text/html; charset=utf-8", "content-security-policy": policy },
-      });
-    },
-  });
-  atTheEnd(() => server.stop(true));
-  return server.url.origin;
-}
-
-const addressOf = (origin: string, html: string) =>
-  `${origin}/?html=${encodeURIComponent(`<!doctype html><title>Shop</title>${html}`)}`;
-
-async function visit(origin: string, html: string, window: Window = {}) {
-  const opened = await page(await browser(), window);
-  await opened.goto(addressOf(origin, html));
-  return opened;
-}
-
-const snippet = (attributes = 'data-tenant="listed"') =>
-  `<script src="${site.url}/embed.js" ${attributes} async></script>`;
+const snippet = (attributes = 'data-tenant="listed"') => snippetOf(site.url, attributes);
 
 describe("a page of another site", () => {
   const refused = [/frame-ancestors/, /net::ERR_BLOCKED_BY_RESPONSE/];
@@ -104,16 +77,21 @@ describe("the loader", () => {
     expect(await chat.text()).toBe("echo: Hello");
   });
 
-  test("finds the conversation again on the site's next page", async () => {
+  test("is open on the site's next page as it was left, with the conversation", async () => {
     const window = await visit(hosts.listed, `<body>${snippet()}`);
     const chat = chatIn(window.frameLocator("cip-chat iframe"));
     await window.getByRole("button", { name: "Open chat" }).click();
     await chat.ask("Hello");
     await chat.shows("echo: Hello");
     await chat.idle();
-    await window.goto(addressOf(hosts.listed, `<p>Checkout</p>${snippet()}`));
-    await window.getByRole("button", { name: "Open chat" }).click();
+    await window.goto(addressOf(hosts.listed, `<body><input autofocus>${snippet()}`));
     await chat.shows("echo: Hello");
+    // What the visitor has not just opened does not take the focus.
+    expect(await window.evaluate(() => document.activeElement?.localName)).toBe("input");
+    await window.getByRole("button", { name: "Close chat" }).first().click();
+    await window.reload();
+    await window.getByRole("button", { name: "Open chat" }).waitFor();
+    expect(await window.locator("iframe").count()).toBe(0);
   });
 
   test("loads nothing of the chat until it is opened", async () => {
@@ -122,7 +100,7 @@ describe("the loader", () => {
     window.on("request", (request) => requests.push(new URL(request.url()).pathname));
     await window.goto(addressOf(hosts.listed, snippet()));
     await window.getByRole("button", { name: "Open chat" }).waitFor();
-    expect(requests).toEqual(["/", "/embed.js"]);
+    expect(requests).toEqual(["/", "/embed.js", "/listed/site.js"]);
   });
 
   test.each(["in the head", "in the body"])("twice on a page, %s, is still one chat", async (place) => {
@@ -158,7 +136,7 @@ describe("the loader", () => {
     const without = await visit(hosts.listed, "<body><p>Lamps</p>");
     const window = await visit(hosts.listed, `<body><p>Lamps</p>${snippet()}`);
     await window.getByRole("button", { name: "Open chat" }).waitFor();
-    expect(await globals(window)).toEqual(await globals(without));
+    expect(await globals(window)).toEqual([...(await globals(without)), "cip"]);
     expect(await window.locator("body").allInnerTexts()).toEqual(["Lamps"]);
     await window.evaluate(() => {
       const sheet = new CSSStyleSheet();
@@ -172,13 +150,11 @@ describe("the loader", () => {
 
   test("leaves its own button on a phone until the chat has one, so that nobody is caught in it", async () => {
     const phone = { width: 390, height: 844 };
-    const shop = await visit(hosts.listed, snippet('data-tenant="misspelled"'), {
-      ...phone,
-      expected: [/404/],
-    });
-    await shop.getByRole("button", { name: "Open chat" }).click();
-    await shop.getByRole("button", { name: "Close chat" }).click();
-    await shop.getByRole("button", { name: "Open chat" }).waitFor();
+    const refused = [/frame-ancestors/, /ERR_BLOCKED_BY_RESPONSE/, /postMessage/];
+    const wrong = await visit(hosts.unlisted, snippet(), { ...phone, expected: refused });
+    await wrong.getByRole("button", { name: "Open chat" }).click();
+    await wrong.getByRole("button", { name: "Close chat" }).click();
+    await wrong.getByRole("button", { name: "Open chat" }).waitFor();
 
     const right = await visit(hosts.listed, snippet(), phone);
     await right.getByRole("button", { name: "Open chat" }).click();
@@ -198,9 +174,10 @@ describe("the loader", () => {
   test.each([
     ["", "data-tenant"],
     ['data-tenant="listed" data-target="#nowhere"', "#nowhere"],
+    ['data-tenant="misspelled"', "misspelled"],
   ])("says on the console what is wrong with a snippet of %p", async (attributes, what) => {
-    const window = await page(await browser(), { expected: [/^cip: /] });
-    const said = window.waitForEvent("console");
+    const window = await page(await browser(), { expected: [/^cip: /, /CORS policy/, /ERR_FAILED/] });
+    const said = window.waitForEvent("console", (message) => message.text().startsWith("cip: "));
     await window.goto(addressOf(hosts.listed, `<body>${snippet(attributes)}`));
     expect((await said).text()).toContain(what);
     expect(await window.locator("cip-chat").count()).toBe(0);
@@ -215,8 +192,10 @@ describe("what a visitor downloads", () => {
     return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
   };
 
-  test("is at most 3 kB for the loader and 45 kB for the chat", async () => {
+  test("is at most 3 kB for the loader, 4.5 kB for its commands once it is used, and 45 kB for the chat", async () => {
     expect(await gzipBytes("embed.js")).toBeWithin(500, 3_000);
-    expect(await gzipBytes("**/chat*")).toBeWithin(10_000, 45_000);
+    expect(await gzipBytes("commands.js")).toBeWithin(500, 4_500);
+    const words = [...languages.values()].map(({ page }) => gzipSync(JSON.stringify(page)).length);
+    expect((await gzipBytes("**/chat*")) + Math.max(...words)).toBeWithin(10_000, 45_000);
   });
 });

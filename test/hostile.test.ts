@@ -1,246 +1,239 @@
-// An answer is hostile input: whatever a model writes, no script runs, nothing is asked of another host, and the
-// page goes on working, while the answer streams and when it comes back from the history.
+// Text is hostile, whoever wrote it: no script of it runs, nothing is asked of another host, no link hides where it
+// leads, and the page goes on working, while an answer streams and when it comes back from the history.
 import { beforeAll, describe, expect, test } from "bun:test";
-import type { Page } from "playwright-core";
 import { openChat } from "./chat.ts";
-import { answer } from "./model.ts";
+import { corpus } from "./hostile/corpus.ts";
+import { deceits } from "./hostile/deceits.ts";
+import { loads } from "./hostile/loads.ts";
+import { scripts } from "./hostile/scripts.ts";
+import { intruders, intrudersIn, layout, watch } from "./hostile/watch.ts";
+import { answer, type Step } from "./model.ts";
+import { type Modules, withModule } from "./module.ts";
 import { type Site, startSite } from "./site.ts";
 import { until } from "./support.ts";
 
-const evil = "https://evil.example";
-const run = "window.ran=1";
-
-const payloads: [what: string, markdown: string][] = [
-  [
-    "a script",
-    `<script>${run}</script><script src="${evil}/x.js"></script><script type="module">${run}</script>`,
-  ],
-  ["a script inside a paragraph", `Text <script>${run}</script> and <ScRiPt/x>${run}</sCrIpT >`],
-  [
-    "an image with a handler",
-    `<img src=x onerror=${run}> <img src="${evil}/p.png"> <image href="${evil}/p" onload=${run}>`,
-  ],
-  [
-    "a remote image in Markdown",
-    `![pixel](${evil}/pixel.png "t") ![](//evil.example/x) ![d](data:image/png;base64,AAAA)`,
-  ],
-  [
-    "a remote image by reference",
-    `![pixel][p] and [link][p]\n\n[p]: ${evil}/pixel.png 'title" onmouseover="${run}'`,
-  ],
-  [
-    "script addresses",
-    `[a](javascript:${run}) [b](JaVaScRiPt:${run}) [c](java\tscript:${run}) [d](&#106;avascript:${run}) [e](javascript&colon;${run})`,
-  ],
-  [
-    "more script addresses",
-    `[f](vbscript:x) [g](data:text/html,<script>${run}</script>) <javascript:${run}> [h](\u0001javascript:${run}) [i](%6aavascript:x)`,
-  ],
-  [
-    "links in HTML",
-    `<a href="javascript:${run}">a</a> <a href=" java&Tab;script:${run}">b</a> <a xlink:href="javascript:${run}">c</a> <a href="/admin" ping="${evil}">d</a>`,
-  ],
-  [
-    "other addresses",
-    `[f](file:///etc/passwd) [r](/local) [q](?q) [p](//evil.example/x) [b](blob:${evil}/1) [s](sms:1) [x](https:evil)`,
-  ],
-  [
-    "styles",
-    `<style>@import "${evil}/x.css"; body{display:none}</style><p style="background:url(${evil}/y)">styled</p><link rel=stylesheet href=${evil}/z.css>`,
-  ],
-  [
-    "frames",
-    `<iframe src="${evil}"></iframe><iframe srcdoc="<script>parent.ran=1</script>"></iframe><object data="${evil}"></object><embed src="${evil}">`,
-  ],
-  [
-    "SVG and MathML",
-    `<svg onload=${run}><script>${run}</script><use href="${evil}/s#x"/><animate onbegin=${run} attributeName=x></svg><math><mtext><table><mglyph><style><img src=x onerror=${run}>`,
-  ],
-  [
-    "a form",
-    `<form action="${evil}" id="composer"><input name=attributes autofocus onfocus=${run}><button formaction="javascript:${run}">go</button></form>`,
-  ],
-  ["elements that are never closed", `<div id="log"><textarea><title><xmp><noscript><plaintext><!-- `],
-  [
-    "a page's own names",
-    `<a id="box" name="getElementById">x</a><p id="send" class="busy hidden" tabindex=1 data-x=1 aria-label=x hidden>y</p>`,
-  ],
-  [
-    "media",
-    `<video src="${evil}/v" poster="${evil}/p" autoplay onloadstart=${run}></video><audio src="${evil}/a"></audio><details open ontoggle=${run}>d</details>`,
-  ],
-  ["a base and a redirect", `<base href="${evil}/"><meta http-equiv="refresh" content="0;url=${evil}">`],
-  [
-    "what parsers turn into something else",
-    `<noscript><p title="</noscript><img src=x onerror=${run}>"></noscript> <b title="<img src=x onerror=${run}>">b</b> <s><img src=x onerror=${run}></s>`,
-  ],
-  [
-    "code that closes its block",
-    `\`\`\`html"><img src=x onerror=${run}>\n</code></pre><script>${run}</script>\n\`\`\`\n\n\`<img src=x onerror=${run}>\``,
-  ],
-  [
-    "tables and attributes",
-    `| a<img src=x onerror=${run}> | [b](javascript:${run}) |\n|:-:|---|\n| \`<script>${run}</script>\` | <td onclick=${run}>x |`,
-  ],
-];
+declare const modules: Modules;
 
 let site: Site;
 beforeAll(async () => {
   site = await startSite();
 });
 
-/** Opens a chat that is watched; what has been asked of other hosts is stopped, and told. */
-async function watched() {
-  const chat = await openChat(site.url);
-  const elsewhere: string[] = [];
-  await chat.page.context().route(
-    (url) => url.origin !== site.url,
-    (route) => {
-      elsewhere.push(route.request().url());
-      return route.abort();
-    },
-  );
-  chat.page.on("dialog", (dialog) => elsewhere.push(`dialog ${dialog.message()}`));
-  return { ...chat, elsewhere };
+/** Into pieces of a few letters, through entities and halves of letters; what is long into fewer. */
+function cut(text: string, letters: number): string[] {
+  const most = Math.max(letters, Math.ceil(text.length / (text.length > 1000 ? 6 : 40)));
+  return text.match(new RegExp(`[^]{1,${most}}`, "g")) ?? [];
 }
 
-/** What is in the answers that may not be, and what they have done. */
-function harm(page: Page): Promise<string[]> {
-  const elements =
-    "a b blockquote br code del div em h3 h4 h5 h6 hr i ins kbd li mark ol p pre s span strong sub sup svg table tbody td th thead tr u ul use button";
-  const attributes = "align aria-hidden aria-label class dir href rel start tabindex target title type".split(
-    " ",
-  );
-  return page.evaluate(
-    ({ elements, attributes }) => {
-      const found = "ran" in window ? ["a script ran"] : [];
-      for (const node of document.querySelectorAll(".markdown *")) {
-        // Code blocks, tables and icons are the page's own.
-        const own = node.closest(".code-bar") !== null;
-        if (!node.matches(elements.replaceAll(" ", ","))) found.push(node.outerHTML);
-        for (const { name, value } of node.attributes) {
-          const ours =
-            name !== "class" || own || ["code", "table", "icon", "copy", "code-bar"].includes(value);
-          if (!attributes.includes(name) || !ours) found.push(`${name}="${value}" on ${node.localName}`);
-        }
-      }
-      for (const link of document.querySelectorAll<HTMLAnchorElement>(".markdown a[href]")) {
-        const good = /^(https?:\/\/|mailto:)/.test(link.getAttribute("href") ?? "");
-        if (!good || link.target !== "_blank" || !link.relList.contains("noopener"))
-          found.push(link.outerHTML);
-      }
-      if (document.querySelectorAll("#log, #box, #send, #composer").length !== 4)
-        found.push("a name is taken");
-      return found;
-    },
-    { elements, attributes },
-  );
+/** An answer that comes in pieces, with time in between to be shown. */
+function inPieces(text: string, letters: number): Step[] {
+  const steps = answer(...cut(text, letters));
+  return steps.flatMap((step, i) => (i % 5 === 4 ? [step, { pauseMs: 1 }] : [step]));
 }
 
-describe("an answer", () => {
-  test("with any of the payloads does no harm, streamed or reloaded", async () => {
-    const chat = await watched();
-    for (const [what, markdown] of payloads) {
-      site.model.next(answer(markdown));
-      await chat.ask(what);
-      await chat.idle();
-      expect([what, await harm(chat.page)]).toEqual([what, []]);
-    }
-    const shown = await chat.turns.allInnerTexts();
-    await chat.page.reload();
-    await until(async () => (await chat.turns.count()) === payloads.length, "the history is there");
-    expect(await chat.turns.allInnerTexts()).toEqual(shown);
-    expect(await harm(chat.page)).toEqual([]);
+/** A message that can be typed and stored as it is. */
+function typed(text: string, i: number): string {
+  const message = text.replace(/\r\n?/g, "\n").replaceAll("\0", "").slice(0, 2000);
+  return `${i}: ${message.toWellFormed()} :`;
+}
 
-    site.model.next(answer("Still **here**"));
-    await chat.ask("Are you well?");
-    await chat.shows("Still here");
-    expect(chat.elsewhere).toEqual([]);
-  });
-
-  test("whose payloads come in pieces does no harm at any moment", async () => {
-    const chat = await watched();
-    const text = payloads.map(([what, markdown]) => `${what}\n\n${markdown}\n\n`).join("");
-    await chat.page.evaluate(() => {
-      const seen = new Set<string>();
-      Object.assign(window, { seen });
-      new MutationObserver((records) => {
-        for (const { addedNodes } of records)
-          for (const node of addedNodes)
-            if (node instanceof Element)
-              for (const inner of [node, ...node.querySelectorAll("*")]) seen.add(inner.localName);
-      }).observe(document, { subtree: true, childList: true });
-    });
-    const pieces = text.match(/[\s\S]{1,7}/g) ?? [];
-    site.model.next(answer(...pieces).flatMap((step, i) => (i % 20 === 0 ? [step, { pauseMs: 1 }] : [step])));
-    await chat.ask("All of them");
-    await chat.idle();
-    expect(await harm(chat.page)).toEqual([]);
-    const seen = await chat.page.evaluate(() => [...(window as unknown as { seen: Set<string> }).seen]);
-    const dangerous = [
-      "script",
-      "img",
-      "image",
-      "iframe",
-      "style",
-      "link",
-      "form",
-      "input",
-      "object",
-      "embed",
-      "video",
-    ];
-    expect(seen.filter((name) => dangerous.includes(name))).toEqual([]);
-    expect(chat.elsewhere).toEqual([]);
-  });
-
-  test("has links that open elsewhere and give nothing away, and only to the web and to mail", async () => {
-    const chat = await watched();
-    site.model.next(
-      answer(
-        "[site](https://example.com/a?b=c) <mail@example.com> http://plain.example ![picture](https://example.com/p.png) [x](tel:1)",
-      ),
-    );
-    await chat.ask("Links");
-    await chat.idle();
-    const links = await chat.turns
-      .getByRole("link")
-      .evaluateAll((nodes) =>
-        nodes.map((node) => [
-          node.textContent,
-          ...["href", "target", "rel"].map((name) => node.getAttribute(name)),
-        ]),
-      );
-    const rest = ["_blank", "noopener noreferrer nofollow"];
-    expect(links).toEqual([
-      ["site", "https://example.com/a?b=c", ...rest],
-      ["mail@example.com", "mailto:mail@example.com", ...rest],
-      ["http://plain.example", "http://plain.example", ...rest],
-      ["picture", "https://example.com/p.png", ...rest],
-    ]);
-    expect(chat.elsewhere).toEqual([]);
-  });
-
-  test("keeps what was written as words where it is no markup of ours", async () => {
-    const chat = await watched();
-    site.model.next(answer("Use `<b>` or <script>, <marquee>x</marquee> and a < b && c > d; H<sub>2</sub>O"));
-    await chat.ask("Words");
-    await chat.shows("Use <b> or <script>, <marquee>x</marquee> and a < b && c > d; H2O");
+describe("the witness", () => {
+  test("sees what the payloads do where nothing stands in their way", async () => {
+    const window = await withModule("markdown.ts", { expected: [/evil\.example|SecurityError/] });
+    const seen = await watch(window);
+    const texts = [...scripts, ...loads].map(([, text]) => text);
+    await window.evaluate((texts) => {
+      for (const srcdoc of texts)
+        document.body.append(Object.assign(document.createElement("iframe"), { srcdoc }));
+    }, texts);
+    const count = (what: string) => seen.filter((event) => event.startsWith(what)).length;
+    await until(() => count("a script ran") > 25 && count("a request") > 25, "payloads do harm");
+    await window.evaluate((texts) => {
+      document.body.innerHTML = texts.join("\n");
+    }, texts);
+    expect((await intruders(window, "body")).length).toBeGreaterThan(50);
   });
 });
 
-describe("a visitor's message", () => {
-  test("is words, whatever is in it", async () => {
-    const chat = await watched();
-    const message = `<img src=x onerror=${run}> **not bold** [x](javascript:${run})`;
-    await chat.ask(message);
-    await chat.idle();
-    expect(await chat.turns.locator(".question p").textContent()).toBe(message);
-    expect(await chat.turns.locator(".question p *").count()).toBe(0);
+describe("hostile text", () => {
+  test("is there in hundreds of forms", () => {
+    const names = corpus.flatMap(([what, payloads]) => payloads.map(([name]) => `${what}: ${name}`));
+    expect(new Set(names).size).toBe(names.length);
+    expect(names.length).toBeGreaterThan(300);
+  });
+
+  test.each(corpus)("does no harm as answer or message, streamed or reloaded: %s", async (_, payloads) => {
+    const messages = payloads.map(([, text], i) => typed(text, i));
+    const answers = new Map(payloads.map(([, text], i) => [messages[i], inPieces(text, 1 + (i % 7))]));
+    site.model.always(({ messages }) => answers.get(messages.at(-1)?.content) ?? answer("Still **here**"));
+    const chat = await openChat(site.url);
+    const before = await layout(chat.page);
+    const seen = await watch(chat.page, site.url);
+    // From within, as the page would be slowed down more by being asked from outside after each of them.
+    await chat.page.evaluate(async (messages) => {
+      const box = document.querySelector("#box") as HTMLTextAreaElement;
+      const form = box.form as HTMLFormElement;
+      for (const message of messages) {
+        box.value = message;
+        box.dispatchEvent(new Event("input", { bubbles: true }));
+        form.requestSubmit();
+        while (form.classList.contains("busy")) await new Promise(requestAnimationFrame);
+      }
+    }, messages);
+    const harmless = async () => {
+      expect(seen).toEqual([]);
+      expect(await intruders(chat.page, ".markdown")).toEqual([]);
+      const questions = chat.turns.locator(".question p");
+      expect(await questions.allTextContents()).toEqual(messages);
+      expect(await questions.locator("*").count()).toBe(0);
+      expect(await chat.turns.locator(".note").allTextContents()).toEqual([]);
+    };
+    await harmless();
+    expect(await layout(chat.page)).toEqual(before);
+
+    const shown = await chat.turns.allTextContents();
     await chat.page.reload();
-    await chat.turns.waitFor();
-    expect(await chat.turns.locator(".question p").textContent()).toBe(message);
-    expect(await harm(chat.page)).toEqual([]);
-    expect(chat.elsewhere).toEqual([]);
+    await chat.turns.first().waitFor();
+    const earlier = chat.button("Show earlier messages");
+    if (await earlier.isVisible()) await earlier.click();
+    await until(async () => (await chat.turns.count()) === messages.length, "the history is there");
+    await harmless();
+    expect(await chat.turns.allTextContents()).toEqual(shown);
+    await chat.ask("Are you well?");
+    await chat.shows("Still here");
+    expect(await layout(chat.page)).toEqual(before);
+  });
+
+  test("adds nothing but what it may at any moment, even where no policy stands behind", async () => {
+    const window = await withModule("markdown.ts");
+    const seen = await watch(window);
+    await window.evaluate(`globalThis.intrudersIn = ${intrudersIn}`);
+    for (const [what, payloads] of corpus) {
+      const inParts = payloads.map(([name, text]) => [name, cut(text, 2)] as const);
+      const found = await window.evaluate(
+        (payloads) =>
+          payloads.map(([name, parts]) => {
+            const markdown = new modules.Markdown();
+            document.body.replaceChildren(markdown.element);
+            const found = parts.flatMap((part) => {
+              markdown.append(part);
+              markdown.render();
+              return intrudersIn(".markdown");
+            });
+            return [name, ...found];
+          }),
+        inParts,
+      );
+      expect([what, found, seen]).toEqual([what, payloads.map(([name]) => [name]), []]);
+    }
+  });
+});
+
+describe("a link", () => {
+  test("says where it leads, whatever its text says, and never another host on the way", async () => {
+    const window = await withModule("markdown.ts");
+    for (const [name, text, follows] of deceits) {
+      const { hosts, takenBack } = await window.evaluate((text) => {
+        const markdown = new modules.Markdown();
+        const takenBack: string[] = [];
+        let before = "";
+        for (const letter of text) {
+          markdown.append(letter);
+          markdown.render();
+          const shown = markdown.element.textContent.trim();
+          if (!shown.startsWith(before)) takenBack.push(`${before} → ${shown}`);
+          before = shown;
+        }
+        markdown.end();
+        const links = [...markdown.element.querySelectorAll("a[href]")];
+        return { hosts: links.map((link) => link.querySelector("small")?.textContent ?? ""), takenBack };
+      }, text);
+      const isReference = text.includes("]: ");
+      expect([name, hosts, isReference || takenBack]).toEqual([
+        name,
+        [follows && ` (${follows})`],
+        isReference || [],
+      ]);
+    }
+  });
+
+  test("tells its host to those who hear it, in a place of its own", async () => {
+    site.model.next(
+      answer("Go to [\u202emoc.\u2069lapyap](https://evil.example) \u202enow, or https://good.example"),
+    );
+    const chat = await openChat(site.url);
+    await chat.ask("Links");
+    await chat.idle();
+    const links = chat.turns.getByRole("link");
+    expect(await links.allTextContents()).toEqual(["moc.lapyap (evil.example)", "https://good.example"]);
+    await chat.turns.getByRole("link", { name: "moc.lapyap (evil.example)", exact: true }).waitFor();
+    const host = links.first().locator("small");
+    const style = await host.evaluate((node) => {
+      const { direction, display, textDecorationLine } = getComputedStyle(node);
+      return { direction, display, textDecorationLine, from: node.getBoundingClientRect().left };
+    });
+    const from = await links.first().evaluate((node) => node.getBoundingClientRect().left);
+    expect(style).toEqual({
+      direction: "ltr",
+      display: "inline-block",
+      textDecorationLine: "none",
+      from: expect.any(Number),
+    });
+    expect(style.from).toBeGreaterThan(from);
+  });
+});
+
+describe("marks of direction", () => {
+  test("turn nothing around but the message they are in", async () => {
+    const turning = "\u2069\u202c".repeat(3) + "\u202e\u2067".repeat(80);
+    site.model.next(answer("1 2"));
+    const chat = await openChat(site.url);
+    await chat.ask(`${turning}a b`);
+    await chat.shows("1 2");
+    const order = (selector: string) =>
+      chat.page.evaluate((selector) => {
+        const text = document.querySelector(selector)?.firstChild as Text;
+        const left = (at: number) => {
+          const range = document.createRange();
+          range.setStart(text, at);
+          range.setEnd(text, at + 1);
+          return range.getBoundingClientRect().left;
+        };
+        return Math.sign(left(text.length - 1) - left(text.length - 3));
+      }, selector);
+    expect(await order(".question p")).toBe(-1);
+    expect(await order(".markdown p")).toBe(1);
+  });
+});
+
+describe("trusted types", () => {
+  test("are made by nobody", async () => {
+    const chat = await openChat(site.url, { expected: [/Trusted/] });
+    site.model.next(answer("**Here**"));
+    await chat.ask("Are you there?");
+    await chat.shows("Here");
+    const taken = await chat.page.evaluate(() => {
+      type Policies = { createPolicy(name: string, rules: { createHTML?(text: string): string }): unknown };
+      const { trustedTypes } = window as unknown as { trustedTypes: Policies };
+      const attempts: Record<string, () => unknown> = {
+        "another policy": () => trustedTypes.createPolicy("evil", { createHTML: (text) => text }),
+        "one for everything": () => trustedTypes.createPolicy("default", {}),
+        "some HTML": () => document.body.insertAdjacentHTML("beforeend", "<b>x</b>"),
+        "a script": () => Object.assign(document.createElement("script"), { text: "1" }),
+        "a frame's page": () => Object.assign(document.createElement("iframe"), { srcdoc: "x" }),
+      };
+      return Object.keys(attempts).filter((name) => {
+        try {
+          attempts[name]?.();
+          return true;
+        } catch {
+          return false;
+        }
+      });
+    });
+    expect(taken).toEqual([]);
+    site.model.next(answer("Still **here**"));
+    await chat.ask("Are you well?");
+    await chat.shows("Still here");
   });
 });

@@ -38,20 +38,25 @@ describe("the keys", () => {
     await chat.idle();
     await chat.page.reload();
     await chat.button("Try again").waitFor();
-    await chat.button("New conversation").focus();
+    await chat.button("Bad answer").waitFor();
+    await chat.button("Conversations").focus();
     const order = [await focused(chat.page)];
-    for (let i = 0; i < 8; i += 1) {
+    for (let i = 0; i < 12; i += 1) {
       await chat.page.keyboard.press("Tab");
       order.push(await focused(chat.page));
     }
     expect(order).toEqual([
+      "Conversations",
       "New conversation",
       "Conversation",
-      "link",
+      "Edit message",
+      "link (example.com)",
       "Copy code",
       "code",
       "Try again",
       "Copy answer",
+      "Good answer",
+      "Bad answer",
       "Message",
       "Send message",
     ]);
@@ -149,14 +154,19 @@ describe("a screen reader", () => {
     await chat.idle();
     expect(await log.getAttribute("aria-busy")).toBe("false");
     await chat.page.getByRole("status").getByText("Answer complete").waitFor({ state: "attached" });
+    await chat.button("Bad answer").waitFor();
     expect(await log.ariaSnapshot()).toContain(
       `
 - article:
   - heading "You" [level=2]
   - paragraph: Well?
+  - button "Edit message"
   - heading "Answer" [level=2]
   - paragraph: Half and whole
-  - button "Copy answer"`
+  - button "Copy answer"
+  - button "Answer again"
+  - button "Good answer"
+  - button "Bad answer"`
         .trim()
         .replaceAll("\n", "\n  "),
     );

@@ -4,6 +4,7 @@ import { beforeAll, describe, expect, test } from "bun:test";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { deflateSync } from "node:zlib";
+import arabic from "../public/strings/ar.json";
 import { readLogo } from "../src/logo.ts";
 import { Wrong } from "../src/values.ts";
 import { browser, page } from "./browser.ts";
@@ -59,28 +60,17 @@ const pageData = async (tenant: string) => {
 test("the page knows what its site's file says, and what it must not send", async () => {
   expect(await pageData("acme")).toEqual({
     tenant: "acme",
-    title: "Ask Acme </script>",
-    greeting: "Hello",
+    strings: arabic.page,
+    locale: null,
     suggestions: ["How much is it?", "When will it come?"],
-    language: "ar",
-    accent: "#c8571b",
-    color_scheme: "dark",
-    logo: expect.stringMatching(/^\/acme\/logo\?\w+$/),
     identity: "required",
     demo: true,
     message_chars_max: 500,
-    comment_chars_max: 2000,
-    title_chars_max: 200,
   });
   expect(await pageData("plain")).toMatchObject({
-    title: null,
-    greeting: null,
     suggestions: [],
-    language: null,
-    accent: "#2456d6",
-    color_scheme: "auto",
-    logo: null,
     identity: "off",
+    message_chars_max: 8000,
   });
 });
 
@@ -102,6 +92,7 @@ describe("what other sites load", () => {
       accent: "#c8571b",
       color_scheme: "dark",
       position: "left",
+      words: expect.objectContaining({ ar: { ...arabic.loader, chat: arabic.page.title } }),
     });
     await expectProblem(get("/nobody/site.js"), 404, "not_found");
   });
@@ -219,7 +210,7 @@ describe("where there is no page", () => {
   test.each([
     ["ru,en;q=0.5", "ru", "По этому адресу нет чата."],
     ["xx, pt-BR;q=0.8", "pt", "Não há nenhum chat neste endereço."],
-    ["ar-EG", "ar", "لا توجد محادثة على هذا العنوان."],
+    ["ar-EG", "ar", arabic.absent.missing],
     ["xx", "en", "There is no chat at this address."],
     ["constructor,toString", "en", "There is no chat at this address."],
   ])("the words for %s are in %s", async (accepted, language, words) => {

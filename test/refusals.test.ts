@@ -133,6 +133,11 @@ describe.each(["production", "development"])("in %s", (mode) => {
           const answer = await raw(site.url, request(line, [`host: ${host}`, "accept: text/html"]));
           expect([line, host, answer.status]).toEqual([line, host, 400]);
         }
+      for (const second of ["b.example", "a.example", ""])
+        for (const line of ["GET /healthz", "GET http://elsewhere.example/healthz"]) {
+          const twice = request(line, ["host: a.example", `host: ${second}`]);
+          expectBareProblem(await raw(site.url, twice), 400, "bad_request");
+        }
       const answer = await raw(site.url, request("GET /healthz", ["host: a b"]));
       expectBareProblem(answer, 400, "bad_request");
       const lost = await raw(site.url, "GET /a/b/c HTTP/1.0\r\n\r\n");

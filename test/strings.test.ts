@@ -1,94 +1,99 @@
-// What the page says, and in which language: the tenant's, else the visitor's.
-import { beforeAll, describe, expect, test } from "bun:test";
+// The words of the page and the loader: the same ones in every language, all of them said, each in its own script.
+import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { languages } from "../public/strings.ts";
-import { openChat, statusLogged } from "./chat.ts";
-import { type Site, startSite } from "./site.ts";
+import { languages, type Words } from "../src/languages.ts";
 import { repository } from "./support.ts";
 
-describe("the strings", () => {
-  const [english, ...others] = [...languages.values()];
-  const keys = Object.keys(english ?? {});
+type Strings = Record<string, string>;
+/** Everything that is said in a language, by a name for each. */
+const flat = ({ page, loader, absent }: Words): Strings => {
+  const { unread, ...rest } = loader;
+  return { ...page, ...rest, ...absent, unread: unread.other };
+};
+const placeholders = (text: string) => [...new Set(text.match(/\{\w+\}/g) ?? [])].sort();
 
-  test("are all there in every language, and none is a copy of the English one", () => {
-    expect(keys.length).toBeGreaterThan(30);
-    for (const strings of others) {
-      expect(Object.keys(strings)).toEqual(keys);
-      for (const [key, words] of Object.entries(strings)) {
-        expect(words.trim()).not.toBe("");
-        expect([key, words]).not.toEqual([key, english?.[key as keyof typeof english] ?? ""]);
-      }
+const english = flat(languages.get("en") as Words);
+const tags = [...languages.keys()];
+const others = tags.filter((tag) => tag !== "en");
+const wordsOf = (tag: string) => languages.get(tag) as Words;
+
+/** What the words of a language are written in, and names that are the same in all. */
+const scripts: Record<string, RegExp> = {
+  ru: /\p{Script=Cyrillic}/u,
+  zh: /\p{Script=Han}/u,
+  ja: /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}]/u,
+  ar: /\p{Script=Arabic}/u,
+};
+const names = /JavaScript|Markdown|JSON|AI|\{\w+\}/g;
+
+test("there are nine languages, and each file is one of them", () => {
+  const files = [...new Bun.Glob("*.json").scanSync(join(repository, "public/strings"))];
+  expect(files.sort()).toEqual(tags.map((tag) => `${tag}.json`).sort());
+  expect(tags).toHaveLength(9);
+});
+
+describe.each(others)("%s", (tag) => {
+  const strings = flat(wordsOf(tag));
+
+  test("says all that English says, with the same places to fill", () => {
+    expect(Object.keys(strings)).toEqual(Object.keys(english));
+    for (const [key, words] of Object.entries(strings)) {
+      expect(words.trim(), key).toBe(words);
+      expect(words, key).not.toBe("");
+      expect([key, placeholders(words)]).toEqual([key, placeholders(english[key] ?? "")]);
     }
   });
 
-  test("are all said somewhere", () => {
-    const folder = join(repository, "public");
-    const sources = [...new Bun.Glob("*.{ts,html}").scanSync(folder)]
-      .filter((name) => name !== "strings.ts")
-      .map((name) => readFileSync(join(folder, name), "utf8"))
-      .join("\n");
-    expect(keys.filter((key) => !sources.includes(`"${key}"`))).toEqual([]);
+  test("leaves nothing in English and mixes no scripts", () => {
+    const same = Object.keys(english).filter((key) => strings[key] === english[key]);
+    expect(same.filter((key) => !["title", "chat", "conversations", "suggestions"].includes(key))).toEqual(
+      [],
+    );
+    const script = scripts[tag];
+    for (const [key, words] of Object.entries(strings)) {
+      const letters = [...words.replace(names, "").matchAll(/\p{L}/gu)].map(([letter]) => letter);
+      const foreign = letters.filter(
+        (letter) => !(script ?? /\p{Script=Latin}/u).test(letter) && letter !== "ー",
+      );
+      expect([key, foreign]).toEqual([key, []]);
+    }
+  });
+
+  test("ends a sentence as one, and a name as a name", () => {
+    const endOf = (words: string) => /[.。]$/.test(words);
+    for (const [key, words] of Object.entries(strings)) {
+      if (!/^(demo|greeting)$/.test(key))
+        expect([key, endOf(words)]).toEqual([key, endOf(english[key] ?? "")]);
+      expect([key, words.endsWith("…")]).toEqual([key, (english[key] ?? "").endsWith("…")]);
+    }
   });
 });
 
-describe("the page", () => {
-  let site: Site;
-  beforeAll(async () => {
-    const hostile = `</script><script>window.ran = true</script> "it's" <!-- & \\u003c`;
-    site = await startSite({
-      tenants: {
-        default: "TENANT_NAME=Plain",
-        styled: `UI_TITLE=Fjord — help\nUI_GREETING="Ask about\nour lamps"\nUI_LANGUAGE=ru`,
-        hostile: `UI_TITLE='${hostile.replaceAll("'", "")}'\nUI_GREETING='${hostile.replaceAll("'", "")}'`,
-        elsewhere: "UI_LANGUAGE=tlh",
-      },
-    });
-  });
+test.each(tags)("%s counts in all the ways it has, and in no other", (tag) => {
+  const { unread } = wordsOf(tag).loader;
+  const { pluralCategories } = new Intl.PluralRules(tag).resolvedOptions();
+  expect(Object.keys(unread).sort()).toEqual([...pluralCategories].sort());
+  for (const form of Object.values(unread)) {
+    expect(form).toContain("{open}");
+    expect(placeholders(form).filter((name) => !["{open}", "{count}"].includes(name))).toEqual([]);
+  }
+});
 
-  test("speaks Russian to a Russian browser, down to what went wrong", async () => {
-    const chat = await openChat(site.url, { locale: "ru-RU", expected: [statusLogged(503)] });
-    expect(await chat.page.locator("html").getAttribute("lang")).toBe("ru");
-    expect(await chat.page.getByText("Здравствуйте! Чем могу помочь?").isVisible()).toBeTrue();
-    await chat.page.route("**/turns", (route) => route.fulfill({ status: 503 }), { times: 1 });
-    const box = chat.page.getByRole("textbox", { name: "Сообщение" });
-    await box.fill("Привет");
-    await box.press("Enter");
-    await chat.page
-      .getByText("Сервер не смог принять сообщение. Текст сохранён, отправьте его ещё раз.")
-      .waitFor();
-    await box.press("Enter");
-    await chat.shows("echo: Привет");
-    expect((await chat.page.locator("body").allInnerTexts()).join()).not.toMatch(/Answer|Message|Send|You/);
-  });
+test("every word of the page is said somewhere", () => {
+  const folder = join(repository, "public");
+  const sources = [...new Bun.Glob("*.{ts,html}").scanSync(folder)]
+    .map((name) => readFileSync(join(folder, name), "utf8"))
+    .join("\n");
+  const keys = Object.keys(wordsOf("en").page);
+  const unused = keys.filter((key) => !sources.includes(`"${key}"`) && !sources.includes(`{{${key}}}`));
+  expect(unused).toEqual([]);
+  expect(keys.length).toBeGreaterThan(60);
+});
 
-  test("speaks the tenant's language, and shows its title and greeting", async () => {
-    const chat = await openChat(site.url, {}, "styled");
-    expect(await chat.page.locator("html").getAttribute("lang")).toBe("ru");
-    expect(await chat.page.title()).toBe("Fjord — help");
-    expect(await chat.page.getByRole("heading", { level: 1 }).textContent()).toBe("Fjord — help");
-    expect(await chat.greeting.allInnerTexts()).toEqual(["Ask about\nour lamps"]);
-    expect(await chat.page.getByRole("button", { name: "Отправить сообщение" }).isVisible()).toBeTrue();
-  });
-
-  test("speaks English where neither the tenant's language nor the visitor's is here", async () => {
-    const chat = await openChat(site.url, { locale: "fi-FI" }, "elsewhere");
-    expect(await chat.page.locator("html").getAttribute("lang")).toBe("en");
-    expect(await chat.greeting.textContent()).toBe("Hello! How can I help you?");
-  });
-
-  test("takes markup in the tenant's settings for words", async () => {
-    const chat = await openChat(site.url, {}, "hostile");
-    const words = `</script><script>window.ran = true</script> "its" <!-- & \\u003c`;
-    expect([await chat.page.title(), await chat.greeting.textContent()]).toEqual([words, words]);
-    expect(await chat.page.evaluate(() => "ran" in window)).toBeFalse();
-    await chat.ask("Hello");
-    await chat.shows("echo: Hello");
-  });
-
-  test("goes by the tenant's name unless it has a title, and is no demo when a model is connected", async () => {
-    const chat = await openChat(site.url);
-    expect(await chat.page.title()).toBe("Plain");
-    expect(await chat.page.getByText("Demo model").isVisible()).toBeFalse();
-  });
+test("every place in chat.html is filled", () => {
+  const html = readFileSync(join(repository, "public/chat.html"), "utf8");
+  const places = [...html.matchAll(/\{\{(\w+)\}\}/g)].map(([, name = ""]) => name);
+  const own = ["page", "theme", "logo", "scheme", "dark_when"];
+  expect(places.filter((name) => !own.includes(name) && !(name in wordsOf("en").page))).toEqual([]);
 });

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { Elysia } from "elysia";
 import { asset } from "../assets.ts";
 import type { Tenant } from "../config.ts";
+import { languages } from "../languages.ts";
 import { file, served } from "./cached.ts";
 import { publicHeaders } from "./headers.ts";
 import { type Services, tenantOf } from "./services.ts";
@@ -26,6 +27,11 @@ export const embed = (services: Services) => {
     );
 };
 
+/** Of all languages: which one the loader speaks depends on the page it is on, and may change there. */
+const words = Object.fromEntries(
+  [...languages].map(([tag, { page, loader }]) => [tag, { ...loader, chat: page.title }]),
+);
+
 /** A module, since the policy of a site that lets the loader in lets its imports in too. */
 function site({ ui }: Tenant): string {
   const data = {
@@ -34,6 +40,7 @@ function site({ ui }: Tenant): string {
     accent: ui.accent,
     color_scheme: ui.colorScheme,
     position: ui.position,
+    words,
   };
   return `export default ${JSON.stringify(data)};\n`;
 }

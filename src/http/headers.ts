@@ -17,7 +17,7 @@ export function headersOfAll(publicUrl: string | undefined): Readonly<Record<str
 
 /** What a chat never asks a browser for. It writes to the clipboard, so that is not among them. */
 const unused =
-  "accelerometer bluetooth camera display-capture geolocation gyroscope hid magnetometer microphone midi payment publickey-credentials-get screen-wake-lock serial usb xr-spatial-tracking".split(
+  "accelerometer camera display-capture geolocation gyroscope hid magnetometer microphone midi payment publickey-credentials-get screen-wake-lock serial usb xr-spatial-tracking".split(
     " ",
   );
 
@@ -26,26 +26,32 @@ const page = [
   "script-src 'self'",
   "style-src 'self'",
   "img-src 'self' data:",
-  "font-src 'self'",
   "connect-src 'self'",
   "base-uri 'none'",
   "form-action 'none'",
   "require-trusted-types-for 'script'",
-  "trusted-types dompurify",
+  "trusted-types 'none'",
 ];
 
 /**
- * Of the chat page. `ancestors`: CSP host-sources that may frame it beside this server itself. No X-Frame-Options: it
- * knows no list, and browsers that know `frame-ancestors` pass it over.
+ * Of the chat page, which has this style in it. `ancestors`: CSP host-sources that may frame it beside this server
+ * itself. No X-Frame-Options: it knows no list, and browsers that know `frame-ancestors` pass it over.
  */
-export function chatHeaders(ancestors: readonly string[]): Record<string, string> {
+export function chatHeaders(ancestors: readonly string[], style: string): Record<string, string> {
   const framedBy = ancestors.includes("*") ? "*" : ["'self'", ...ancestors].join(" ");
+  const styled = page.map((rule) => (rule.startsWith("style-src") ? `${rule} ${sourceHash(style)}` : rule));
   return {
-    ...pageHeaders([...page, `frame-ancestors ${framedBy}`]),
+    ...pageHeaders([...styled, `frame-ancestors ${framedBy}`]),
+    vary: "accept-language",
     // Together they let a site frame it that is cross-origin isolated, which allows no other frames.
     "cross-origin-resource-policy": "cross-origin",
     "cross-origin-embedder-policy": "require-corp",
   };
+}
+
+/** Allows what is written into a page itself, to the letter (CSP 3, section 2.3.1). */
+export function sourceHash(source: string): string {
+  return `'sha256-${new Bun.CryptoHasher("sha256").update(source).digest("base64")}'`;
 }
 
 /** Of the demo site, which frames the chat and is framed by nobody else. */
@@ -56,6 +62,8 @@ function pageHeaders(policy: readonly string[]): Record<string, string> {
     "content-type": "text/html; charset=utf-8",
     "cache-control": "no-cache",
     "content-security-policy": policy.join("; "),
+    // Or the hosts of links in an answer would be looked up before anybody follows them, and that alone can tell.
+    "x-dns-prefetch-control": "off",
   };
 }
 

@@ -4,12 +4,10 @@ import { join } from "node:path";
 import { staticPlugin } from "@elysiajs/static";
 import { Elysia } from "elysia";
 import { asset } from "../assets.ts";
-import type { Tenant } from "../config.ts";
 import { CipError } from "../errors.ts";
 import { file, served } from "./cached.ts";
-import { commentCharsMax } from "./feedback.ts";
-import { chatHeaders, demoHeaders } from "./headers.ts";
-import { titleCharsMax } from "./schemas.ts";
+import { chatPage } from "./chatpage.ts";
+import { demoHeaders } from "./headers.ts";
 import { type Services, tenantOf } from "./services.ts";
 
 const built = asset("dist/public");
@@ -42,11 +40,12 @@ export const pages = async (services: Services) => {
         "/favicon.ico",
         () => new Response(null, { status: 204, headers: { "cache-control": "max-age=86400" } }),
       )
-      .get("/:tenant", ({ params }) => {
-        const tenant = tenantOf(services, params.tenant);
-        const html = chat.replace('{"cip":"page"}', () => pageData(tenant));
-        return new Response(html, { headers: chatHeaders(tenant.allowedOrigins) });
-      })
+      .get("/:tenant", ({ params, query, headers }) =>
+        chatPage(chat, tenantOf(services, params.tenant), {
+          query,
+          acceptLanguage: headers["accept-language"],
+        }),
+      )
       .get("/:tenant/logo", ({ params, headers }) => {
         const { logo } = tenantOf(services, params.tenant).ui;
         if (!logo) throw new CipError("not_found", { detail: "This site has no logo." });
@@ -67,23 +66,3 @@ const robots = file("User-agent: *\nDisallow: /\n", { "content-type": "text/plai
  */
 const logoPolicy =
   "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; sandbox";
-
-/** What the chat page knows of its tenant, as JSON that cannot end the script element it stands in. */
-function pageData({ id, ui, identity, model, messageCharsMax }: Tenant): string {
-  const data = {
-    tenant: id,
-    title: ui.title ?? null,
-    greeting: ui.greeting ?? null,
-    suggestions: ui.suggestions,
-    language: ui.language ?? null,
-    accent: ui.accent,
-    color_scheme: ui.colorScheme,
-    logo: ui.logo ? `/${id}/logo?${ui.logo.hash}` : null, // another image, another address
-    identity: identity.mode,
-    demo: model.demo,
-    message_chars_max: messageCharsMax,
-    comment_chars_max: commentCharsMax,
-    title_chars_max: titleCharsMax,
-  };
-  return JSON.stringify(data).replaceAll("<", "\\u003c");
-}

@@ -1,4 +1,4 @@
-// The page's sanitizer in a real browser, against text made at random of what it may not let through.
+// The page's renderer of Markdown in a real browser, against text made at random of what it may not let through.
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { intrudersIn, watch } from "./hostile/watch.ts";
@@ -6,7 +6,7 @@ import { type Modules, withModule } from "./module.ts";
 
 declare const modules: Modules;
 
-describe("the sanitizer", () => {
+describe("the renderer", () => {
   const names =
     "a b br script img svg math style iframe form input p div table td mtext mglyph template noscript title".split(
       " ",
@@ -55,14 +55,17 @@ describe("the sanitizer", () => {
     .map((parts) => parts.join(""));
 
   test("lets nothing through but what it names, whatever is written", async () => {
-    const window = await withModule("sanitize.ts");
+    const window = await withModule("markdown.ts");
     const seen = await watch(window);
     await window.evaluate(`globalThis.intrudersIn = ${intrudersIn}`);
     const check = (texts: string[]) =>
       window.evaluate(
         (texts) =>
           texts.filter((text) => {
-            document.body.replaceChildren(modules.render(modules.lex(text), 1));
+            const markdown = new modules.Markdown();
+            markdown.append(text);
+            markdown.end();
+            document.body.replaceChildren(...markdown.element.childNodes);
             return intrudersIn("body").length > 0;
           }),
         texts,

@@ -1,0 +1,85 @@
+// Text whose form is the attack: deep, long, wide, half done or cut off, to stop the page or to confuse what reads it.
+import { evil, type Payload, run } from "./payload.ts";
+
+const image = `<img src=x onerror=${run}>`;
+
+export const shapes: readonly Payload[] = [
+  ["quotes in quotes", `${"> ".repeat(4000)}x`],
+  ["quotes in quotes without spaces", `${">".repeat(8000)}x`],
+  ["lists in lists", `${"- ".repeat(3000)}x`],
+  ["numbers in numbers", `${"1. ".repeat(3000)}x`],
+  ["lists in lists over lines", Array.from({ length: 150 }, (_, i) => `${" ".repeat(i * 2)}- x`).join("\n")],
+  ["quotes and lists in turn", `${"> - 1. ".repeat(1500)}${image}`],
+  ["emphasis in emphasis", `${"**a ".repeat(2000)}${"*_".repeat(2000)}x`],
+  ["emphasis that never ends", `${"*a_".repeat(4000)}`],
+  ["emphasis of many marks", `${"*".repeat(4000)}a${"_".repeat(4000)}`],
+  ["emphasis over lines", "*a_\n".repeat(1500)],
+  ["brackets", "[".repeat(3000) + "]".repeat(2000)],
+  ["links that are never closed", "[a](".repeat(1500)],
+  ["pictures in pictures", `${"![".repeat(500)}x${`](${evil}/p)`.repeat(500)}`],
+  ["parentheses in an address", `[x](${evil}/${"(a".repeat(2000)}${")".repeat(1000)})`],
+  ["ticks", `${"`a``b```".repeat(700)}`],
+  ["open tags", "<a ".repeat(1500) + "<".repeat(1500)],
+  ["tags in tags", `${"<s><u>".repeat(1500)}x`],
+  ["breaks", "<br>".repeat(3000)],
+  [
+    "references of references",
+    Array.from({ length: 150 }, (_, i) => `[r${i}]: <${evil}/${i}> "[r${i + 1}]"\n[r${i}]`).join("\n"),
+  ],
+  ["one reference many times", `[a]: ${evil}/x\n\n${"[a] ".repeat(1000)}`],
+  ["a word as long as a page", "a".repeat(50_000)],
+  ["a line as long as a page", "word ".repeat(10_000)],
+  ["an address as long as a page", `${evil}/${"a".repeat(20_000)}`],
+  ["lines without anything", `${"\n".repeat(20_000)}x`],
+  ["spaces without end", `a\n${" ".repeat(20_000)}x${"\t".repeat(5000)}y`],
+  ["a wide table", `${"|a".repeat(300)}|\n${"|-".repeat(300)}|\n${`${"|b".repeat(300)}|\n`.repeat(10)}`],
+  ["a long table", `| a | b |\n|---|---|\n${`| ${image} | [x](javascript:${run}) |\n`.repeat(500)}`],
+  ["a table of pipes", `${"|".repeat(800)}\n${"|-".repeat(800)}\n${"|\n".repeat(800)}`],
+  ["a table that is none yet", `${"|a\n".repeat(1200)}x`],
+  [
+    "cells that end their table",
+    `| a</td></table>${image} | b |\n|:-:|---|\n| \`</code></td>${image}\` | <td onclick=${run}>x |`,
+  ],
+  ["a fence with a hostile language", `\`\`\`html"><img/src=x/onerror=${run}>\ncode\n\`\`\``],
+  [
+    "a fence with a handler for a language",
+    `\`\`\`js" onmouseover="${run}" x="\ncode\n\`\`\`\n\n~~~ <script>${run}</script>\ncode\n~~~`,
+  ],
+  [
+    "a fence with a language as long as a page",
+    `\`\`\`${"x".repeat(5000)} ${"\u0300".repeat(500)}\ncode\n\`\`\``,
+  ],
+  [
+    "a fence with a direction for a language",
+    "```\u202ejs\u2066\ncode\n```\n\n```{.js onload=ran()}\ncode\n```",
+  ],
+  ["a fence that closes its element", `\`\`\`\n</code></pre></div><script>${run}</script>${image}\n\`\`\``],
+  ["a fence in a fence", `\`\`\`\`\n\`\`\`\n${image}\n\`\`\`\n\`\`\`\`\n${image}`],
+  ["a fence that is never closed", `~~~html\n${image}\n\`\`\`\n<script>${run}</script>`],
+  ["a fence in a list in a quote", `> - \`\`\`js\n>   ${image}\n> ${image}\n\`\`\`\n${image}`],
+  ["a span that closes its element", `\`</code>${image}\` \`\`<script>${run}</script>\`\` \`${image}`],
+  ["code by its margin", `    ${image}\n\n\t<script>${run}</script>`],
+  [
+    "a hostile title",
+    `[x](https://good.example "\\" onmouseover=\\"${run}") [y](https://good.example '"><img src=x onerror=${run}>')`,
+  ],
+  [
+    "a hostile reference",
+    `[x]: https://good.example '" onmouseover="${run}'\n[x] [${image}]\n\n[${image}]: javascript:${run}`,
+  ],
+  ["a footnote", `Text[^1] and [^${image}].\n\n[^1]: [x](javascript:${run}) ${image}\n[^${image}]: ${image}`],
+  [
+    "an anchor",
+    `# Heading {#log onclick=${run}}\n\n[x](#log){: onclick=${run}} <a name=top></a>[y](#:~:text=secret)`,
+  ],
+  [
+    "a front matter and a macro",
+    `---\nlayout: ${image}\n---\n\n[TOC]\n\n:::script\n${run}\n:::\n\n$$\\href{javascript:${run}}{x}$$`,
+  ],
+  ["half a tag", `a <img src=x onerror=${run}`],
+  ["half a tag after another", `<b <img src=x onerror=${run}> <i<script>${run}</script <`],
+  ["half an entity", "a &l &lt &#6 &#x3 &amp &"],
+  ["half a link", `[x](javascript:${run} [y](${evil}/p "t [z]( [w]: ${evil}`],
+  ["half a picture", `![x](${evil}/p.png ![y][ ![z] ![`],
+  ["marks of everything at once", "*_`~[](){}<>#+-.!|\\&\"'\n".repeat(60)],
+];
