@@ -88,7 +88,9 @@ export class Api {
   }
 
   /** Opens a turn; resolves once the server has stored the message. `keepalive` lets it outlive this page. */
-  ask(question: Question, key: string, signal: AbortSignal): Promise<Response> {
+  async ask(question: Question, key: string, signal: AbortSignal): Promise<Response> {
+    await this.visitor.settled;
+    signal.throwIfAborted();
     const body = JSON.stringify(question);
     return this.#fetch("/turns", {
       method: "POST",

@@ -8,9 +8,13 @@ import type { Identity } from "./visitor.ts";
 export type Acts = {
   /** The site listens from now on, so that the chat can be closed; `greeting` stands above an empty chat. */
   hello(greeting: string | undefined): void;
-  send(text: string): void;
+  /** `context`: the one for this message alone. */
+  send(text: string, context: PageContext | undefined): void;
   prefill(text: string): void;
-  identify(identity: Identity): void;
+  /** The site is finding out who the visitor is, and will say. */
+  identifying(): void;
+  /** Nobody, if they are not signed in. */
+  identify(identity: Identity | undefined): void;
   logout(): void;
 };
 
@@ -78,21 +82,14 @@ export class Bridge {
       this.#visible = data.visible === true;
       if (this.#visible && this.#unread > 0) this.#count(0);
     } else if (cip === "context") this.context = contextIn(data);
-    else if (cip === "send" && typeof text === "string") this.#send(text, contextIn(data));
+    else if (cip === "send" && typeof text === "string") this.acts.send(text, contextIn(data));
     else if (cip === "prefill" && typeof text === "string") this.acts.prefill(text);
+    else if (cip === "identifying") this.acts.identifying();
     else if (cip === "identify") this.#identify(data);
     else if (cip === "logout") {
       clearTimeout(this.#renewal);
       this.acts.logout();
     }
-  }
-
-  /** The context is the one for this message alone. */
-  #send(text: string, context: PageContext | undefined) {
-    const usual = this.context;
-    this.context = context ?? usual;
-    this.acts.send(text);
-    this.context = usual;
   }
 
   #identify({ identity, user_id, user_hash }: Words) {
@@ -104,7 +101,7 @@ export class Bridge {
       this.acts.identify({ identity });
     } else if (typeof user_id === "string" && typeof user_hash === "string") {
       this.acts.identify({ user_id, user_hash });
-    }
+    } else this.acts.identify(undefined);
   }
 
   #count(unread: number) {

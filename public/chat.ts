@@ -12,6 +12,7 @@ import { t } from "./strings.ts";
 import { Suggestions } from "./suggestions.ts";
 import type { Identity } from "./visitor.ts";
 import { onWake } from "./wake.ts";
+import { Problem } from "./wire.ts";
 
 const byLoader = location.hash === "#embed" && window.parent !== window;
 const finePointer = matchMedia("(pointer: fine)");
@@ -27,12 +28,17 @@ const bridge = new Bridge({
     if (greeting !== undefined) find("greeting").textContent = greeting;
     if (page.identity === "required" && !api.visitor.known) bridge.askIdentity();
   },
-  send: (text) => conversation.send(text),
+  send: (text, context) => loaded.then(() => conversation.send(text, context)),
   prefill: (text) => composer.restore(text),
+  identifying: () => api.visitor.expect(),
   identify,
-  logout: leave,
+  logout() {
+    leave();
+    askToSignIn();
+  },
 });
 api.visitor.ask = () => bridge.askIdentity();
+api.visitor.change = change;
 
 const conversation = new Conversation(api, storage, {
   log: find("log"),
@@ -83,7 +89,9 @@ onWake(() => conversation.refresh());
 storage.watch("turn", () => conversation.refresh());
 storage.watch("token", (token) => token === null && conversation.changeVisitor());
 storage.watch("user", () => conversation.changeVisitor());
-conversation.load();
+const loaded = conversation.load();
+// No site is around that could still say who this is.
+if (window.parent === window) askToSignIn();
 
 /** The focus comes in from outside, as from the loader, or what had it is gone. */
 function receive() {
@@ -114,12 +122,37 @@ async function showConversations() {
   }
 }
 
-/** The site says who the visitor is. */
-async function identify(identity: Identity) {
-  const isOther = await api.visitor.identify(identity).catch(() => undefined);
-  if (isOther === undefined) return composer.complain(t("problem_identity"));
-  composer.complain("");
-  if (isOther) conversation.changeVisitor();
+/** The site says who the visitor is, or that it does not know. */
+async function identify(identity: Identity | undefined) {
+  if (identity === undefined) {
+    api.visitor.settle();
+    return askToSignIn();
+  }
+  try {
+    await api.visitor.identify(identity);
+    composer.complain("");
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    // What is wrong with it only those can mend who made the site.
+    console.error(`cip: ${error.message}`);
+    bridge.failed(error.code, error.message);
+    if (error.wantsIdentity) composer.complain(t("problem_identity"));
+  }
+}
+
+function askToSignIn() {
+  if (page.identity === "required" && !api.visitor.known) composer.complain(t("problem_identity"));
+}
+
+/** Somebody else is here. What nobody in particular was writing or asking is theirs, and goes with them. */
+async function change(become: () => void) {
+  const isFirst = storage.user === "";
+  const waiting = isFirst ? conversation.takeBack() : undefined;
+  if (!isFirst) composer.clear();
+  become();
+  const { user } = storage;
+  await conversation.changeVisitor();
+  if (waiting !== undefined && storage.user === user) conversation.send(waiting.message, waiting.context);
 }
 
 /** Nothing of this visitor stays in this browser. */

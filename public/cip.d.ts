@@ -4,8 +4,11 @@
 /** A JWT that the site has signed, or its own id of the user with the HMAC of that. */
 export type Vouched = string | { user_id: string; user_hash: string };
 
+/** Where nobody is signed in there is none. */
+type Found = Vouched | null | undefined;
+
 /** A function is called whenever the chat needs an identity: at its start, and before the last one ends. */
-export type Identity = Vouched | (() => Vouched | Promise<Vouched>);
+export type Identity = Vouched | (() => Found | Promise<Found>);
 
 /** Where the visitor is; what is left out is what the browser says. At most 4096 bytes as JSON. */
 export type PageContext = { url?: string; title?: string; fields?: Record<string, string> };

@@ -1,8 +1,8 @@
 // The visitor's conversation with the tenant: loaded, asked in, answered anew, left and begun. What a reload must
 // find again is written down before it is sent, and nothing here ends an answer but the visitor's stop.
 
-import { type Api, newId } from "./api.ts";
-import { Outbox } from "./outbox.ts";
+import { type Api, newId, type PageContext } from "./api.ts";
+import { Outbox, type Unsent } from "./outbox.ts";
 import { explain, isGone, lost } from "./problems.ts";
 import { Run } from "./run.ts";
 import type { Storage } from "./storage.ts";
@@ -32,8 +32,7 @@ export class Conversation {
   ) {
     this.#id = storage.recall("conversation");
     this.#outbox = new Outbox(storage);
-    const older = (before: string) => api.history(this.#id ?? "", before);
-    this.#transcript = new Transcript(surface, older, {
+    this.#transcript = new Transcript(surface, (before) => api.history(this.#id ?? "", before), {
       replace: (view, message = view.message) => void this.#ask(message, view),
       rate: (id, feedback) => this.api.rate(id, feedback),
       version: (id) => this.api.turn(id),
@@ -87,9 +86,14 @@ export class Conversation {
     this.#goOn();
   }
 
-  send(message: string) {
+  send(message: string, context?: PageContext) {
     if (this.#loading) this.surface.refuse(message, t("problem_loading"));
-    else this.#ask(message);
+    else this.#ask(message, undefined, context);
+  }
+
+  /** Takes back a message that has not reached the server, as far as this page knows. */
+  takeBack(): Unsent | undefined {
+    return this.#run?.isStored === false ? this.#outbox.take() : undefined;
   }
 
   stop() {
@@ -114,9 +118,9 @@ export class Conversation {
   }
 
   /** Somebody else is here now: what is shown is not theirs. */
-  changeVisitor() {
+  changeVisitor(): Promise<void> {
     this.#enter(this.storage.recall("conversation"));
-    this.load();
+    return this.load();
   }
 
   #enter(id: string | undefined) {
@@ -173,22 +177,20 @@ export class Conversation {
   }
 
   /** Asks, or has `replaced` answered anew, which comes back if that is refused. */
-  async #ask(message: string, replaced?: TurnView) {
+  async #ask(message: string, replaced?: TurnView, context = this.surface.context()) {
     if (this.#run !== undefined) return this.surface.refuse(replaced ? "" : message, t("problem_busy"));
     const replaces = replaced?.id;
     this.#id ??= newId();
     this.storage.remember("conversation", this.#id);
-    const context = this.surface.context();
-    const unsent = this.#outbox.put({ conversationId: this.#id, message, replaces, context });
+    const { key, ...question } = this.#outbox.put({ conversation_id: this.#id, message, replaces, context });
     const putBack = replaced && this.#transcript.cut(replaced);
     const view = new TurnView(message, this.#transcript.acts);
     if (replaced?.id !== undefined) view.versions = [...replaced.versions, replaced.id];
     this.#transcript.append(view);
     const run = this.#begin(view);
     this.surface.begun();
-    const question = { conversation_id: this.#id, message, replaces, context: unsent.context };
     try {
-      await run.follow(await this.api.ask(question, unsent.key, run.left));
+      await run.follow(await this.api.ask(question, key, run.left));
     } catch (error) {
       await this.#onSendFailure(run, error, putBack);
     }

@@ -28,6 +28,13 @@ export function icon(name: string): SVGSVGElement {
   return svg;
 }
 
+/** Style that comes along with a script which is loaded late; the policy of the page allows no style elements. */
+export function dress(css: string) {
+  const sheet = new CSSStyleSheet();
+  sheet.replaceSync(css);
+  document.adoptedStyleSheets.push(sheet);
+}
+
 /** A button that shows only a drawing, and so has its name as a label and for the pointer. */
 export function iconButton(name: string, drawing: string): HTMLButtonElement {
   const button = element("button", { type: "button", class: "small-icon", "aria-label": name, title: name });

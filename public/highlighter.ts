@@ -15,25 +15,22 @@ import sql from "highlight.js/lib/languages/sql";
 import typescript from "highlight.js/lib/languages/typescript";
 import xml from "highlight.js/lib/languages/xml";
 import yaml from "highlight.js/lib/languages/yaml";
-import { element } from "./element.ts";
+import { dress, element } from "./element.ts";
 import colours from "./highlight.css";
-import { paced } from "./paced.ts";
 import { type Piece, piecesOf } from "./pieces.ts";
-import { adopt } from "./sheet.ts";
 
 const usual = { bash, css, diff, ini, javascript, json, markdown, python, shell, sql, typescript, xml, yaml };
 // What is read in one go, within a frame also on a slow phone.
-const partChars = 3_000;
+const partChars = 2_000;
 
 register(usual);
 hljs.configure({ classPrefix: "" });
-adopt(colours);
+dress(colours);
 
-/** Colours a block, in a language that highlight.ts knows. */
-export async function colour(code: HTMLElement, language: string) {
+/** Colours a block, step by step, in a language that highlight.ts knows. */
+export async function colour(code: HTMLElement, language: string): Promise<Iterator<void, void>> {
   if (hljs.getLanguage(language) === undefined) register((await import("./grammars.ts")).grammars);
-  const coloured = steps(code, language);
-  paced(() => !coloured.next().done);
+  return steps(code, language);
 }
 
 function register(grammars: Record<string, Parameters<typeof hljs.registerLanguage>[1]>) {
@@ -52,6 +49,8 @@ function* steps(code: HTMLElement, language: string) {
     yield;
   }
   pieces.reverse();
+  // The same words again: a screen reader in the log has heard them.
+  code.ariaLive = "off";
   for (const segment of code.children) {
     segment.replaceChildren(...taken(pieces, segment.textContent.length));
     yield;

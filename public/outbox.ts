@@ -1,17 +1,11 @@
 // The message on its way: written down before it is sent and crossed out once the server has it, so that neither
 // a reload nor a lost connection in between can lose it or have it answered twice.
 
-import { newId, type PageContext } from "./api.ts";
+import { newId, type Question } from "./api.ts";
 import type { Storage } from "./storage.ts";
 
-export type Unsent = {
-  conversationId: string;
-  message: string;
-  key: string;
-  /** The turn to be answered anew. */
-  replaces?: string | undefined;
-  context?: PageContext | undefined;
-};
+/** `key` is its idempotency key. */
+export type Unsent = Question & { message: string; key: string };
 
 export class Outbox {
   constructor(private readonly storage: Storage) {}
@@ -28,13 +22,13 @@ export class Outbox {
    * Writes the message down. The same one once more is the same request, and so keeps its idempotency key and the
    * context it was first sent with.
    */
-  put(message: Omit<Unsent, "key">): Unsent {
+  put(question: Omit<Unsent, "key">): Unsent {
     const before = this.unsent;
     const again =
-      before?.message === message.message &&
-      before.conversationId === message.conversationId &&
-      before.replaces === message.replaces;
-    const unsent = again ? before : { ...message, key: newId() };
+      before?.message === question.message &&
+      before.conversation_id === question.conversation_id &&
+      before.replaces === question.replaces;
+    const unsent = again ? before : { ...question, key: newId() };
     this.storage.remember("unsent", JSON.stringify(unsent));
     return unsent;
   }
@@ -43,6 +37,13 @@ export class Outbox {
   missing(turns: readonly { message: string }[]): Unsent | undefined {
     if (turns.at(-1)?.message === this.unsent?.message) this.clear();
     return this.unsent;
+  }
+
+  /** Takes it back. */
+  take(): Unsent | undefined {
+    const { unsent } = this;
+    this.clear();
+    return unsent;
   }
 
   clear() {

@@ -3,7 +3,7 @@
 /** Does a step, and says whether another is left. */
 type Work = () => boolean;
 
-const perFrameMs = 8;
+const perFrameMs = 5;
 const waiting: Work[] = [];
 let spentMs = 0;
 let frame = 0;

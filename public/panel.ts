@@ -30,7 +30,8 @@ export async function openPanel(api: Api, acts: PanelActs) {
   bar.append(close);
   const fresh = element("button", { type: "button", class: "small" }, t("new_conversation"));
   const list = element("ul", { class: "entries" });
-  const more = element("button", { type: "button", class: "small" }, t("conversations_more"));
+  // A button, as what would load by being scrolled to would push what follows out of reach.
+  const more = element("button", { type: "button", class: "small" });
   const words = element("p", { class: "panel-words", role: "status" });
   const say = (said: string) => {
     words.textContent = said;
@@ -76,12 +77,14 @@ export async function openPanel(api: Api, acts: PanelActs) {
       );
       list.append(...shown);
       if (before !== undefined) shown[0]?.querySelector("button")?.focus();
+      more.textContent = t("conversations_more");
       more.value = page.next_cursor ?? "";
       more.hidden = page.next_cursor === null;
       sayIfEmpty();
     } catch {
       say(t("conversations_problem"));
-      more.hidden = false; // where it went wrong it can be tried again
+      more.textContent = t("try_again");
+      more.hidden = false;
     }
   }
 

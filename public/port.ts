@@ -19,10 +19,14 @@ const urlCharsMax = 2000;
 const titleCharsMax = 300;
 const contextBytesMax = 4096;
 
+// A chat whose frame has loaded answers at once, unless the site may not show it.
+const readyMs = 5_000;
+
 const events = ["ready", "close", "message", "answer", "unread", "error"];
 
 export class Port {
   #ready = false;
+  #silence: ReturnType<typeof setTimeout> | undefined;
   #waiting: Words[] = [];
 
   constructor(private readonly ends: Ends) {
@@ -34,13 +38,18 @@ export class Port {
 
   /** The frame has loaded, and hears. */
   hello() {
-    this.#ready = false;
+    this.leave();
+    this.#silence = setTimeout(() => {
+      if (!this.ends.signal.aborted)
+        console.error(`cip: the chat does not answer. Is ${location.origin} in its ALLOWED_ORIGINS?`);
+    }, readyMs);
     this.#post("hello", { greeting: this.ends.greeting, context: contextOf() });
   }
 
   /** The frame is about to load anew. */
   leave() {
     this.#ready = false;
+    clearTimeout(this.#silence);
   }
 
   run(command: string, first?: unknown, second?: unknown) {
@@ -57,6 +66,7 @@ export class Port {
     const { cip, ...detail } = Object(data);
     if (cip === "ready") {
       this.#ready = true;
+      clearTimeout(this.#silence);
       this.#vouch();
       for (const words of this.#waiting.splice(0)) this.#tell(...words);
     }
@@ -68,27 +78,26 @@ export class Port {
   #onAsked() {
     const message = "The chat wants to know who the visitor is, and the site has not said so.";
     if (this.ends.identity() === undefined) this.ends.hear("error", { code: "identity_required", message });
-    else if (this.#ready) this.#vouch();
+    if (this.#ready) this.#vouch();
   }
 
-  /** Says who the visitor is, if the site has told that. */
-  #vouch() {
+  /** Says who the visitor is, or that the site has not told; until that has come, the chat waits with what is asked. */
+  async #vouch() {
     const identity = this.ends.identity();
-    if (identity === undefined) return;
-    const fetched = new Promise<Vouched>((give) =>
-      give(typeof identity === "function" ? identity() : identity),
-    );
-    fetched
-      .then((vouched) => {
-        // Another one, or nobody any more.
-        if (identity !== this.ends.identity() || !vouched) return;
-        const { user_id, user_hash } = Object(vouched);
-        this.#tell("identify", typeof vouched === "string" ? { identity: vouched } : { user_id, user_hash });
-      })
-      .catch((error) => {
-        reportError(error);
-        this.ends.hear("error", { code: "identity_unavailable", message: String(error) });
-      });
+    let vouched: Vouched | null | undefined;
+    try {
+      if (typeof identity === "function") {
+        this.#post("identifying");
+        vouched = await identity();
+      } else vouched = identity;
+    } catch (error) {
+      reportError(error);
+      this.ends.hear("error", { code: "identity_unavailable", message: String(error) });
+    }
+    // Another one by now, or nobody; or a chat that has begun anew, and is told by itself.
+    if (identity !== this.ends.identity() || !this.#ready) return;
+    const { user_id, user_hash } = Object(vouched);
+    this.#post("identify", typeof vouched === "string" ? { identity: vouched } : { user_id, user_hash });
   }
 
   #tell(...words: Words) {

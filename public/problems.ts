@@ -10,8 +10,9 @@ const countedMostS = 90;
 /** Why a message could not be sent. */
 export function explain(error: unknown): string {
   if (!(error instanceof Problem)) return t("problem_server");
-  const problem = t(keyOf(error));
-  return error.status === 429 ? again(problem, error.retryAfterS) : problem;
+  const key = keyOf(error);
+  const isPassing = error.status === 429 && key !== "problem_message_too_long";
+  return isPassing ? again(t(key), error.retryAfterS) : t(key);
 }
 
 /** The connection is lost: whether it is the visitor's own or the server's. */
@@ -30,7 +31,9 @@ function keyOf(problem: Problem): StringKey {
   if (problem.status === 0) return navigator.onLine ? "problem_unreachable" : "problem_offline";
   if (problem.status === 409) return "problem_busy";
   if (problem.code === "too_many_runs") return "problem_runs";
-  if (problem.code === "budget_exhausted") return "problem_budget";
+  // What a whole day's tokens are not enough for, no later day will take.
+  if (problem.code === "budget_exhausted" && problem.retryAfterS) return "problem_budget";
+  if (problem.code === "budget_exhausted") return "problem_message_too_long";
   if (problem.status === 429) return "problem_often";
   if (problem.status === 413 || problem.code === "message_too_long") return "problem_message_too_long";
   return problem.status >= 500 ? "problem_server" : "problem_refused";

@@ -2,13 +2,13 @@
 // nothing and bounded in all it does, and what it becomes is made anew in mathml.ts. Loaded with the first formula.
 
 import temml from "temml";
+import { dress } from "./element.ts";
 import formulas from "./formula.css";
 import { texOf } from "./math.ts";
 import { mathml } from "./mathml.ts";
 import { paced } from "./paced.ts";
-import { adopt } from "./sheet.ts";
 
-adopt(formulas);
+dress(formulas);
 
 // Without definitions nothing can become much more than was written.
 const definition =

@@ -14,11 +14,14 @@ const siteAnswersMs = 10_000;
 export class Visitor {
   /** Asks the site for an identity; false where there is no site around that could give one. */
   ask: () => boolean = () => false;
+  /** Told when the site vouches for somebody else than before, who is here once `become` has been called. */
+  change = (become: () => void) => become();
   #meeting: Promise<string> | undefined;
   #renewing = false;
   #refused: string | undefined;
   #identity: Identity | undefined;
-  #given = Promise.withResolvers<void>();
+  #expected: PromiseWithResolvers<void> | undefined;
+  #late: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
     private readonly url: string,
@@ -48,52 +51,83 @@ export class Visitor {
     this.#refused = token;
   }
 
-  /** Becomes the user that the site vouches for; true if that is somebody else than before. */
-  async identify(identity: Identity): Promise<boolean> {
-    const before = this.storage.user;
+  /** Resolves once it is settled who is here: while the site is saying that, nothing may be asked in another's name. */
+  get settled(): Promise<void> | undefined {
+    return this.#expected?.promise;
+  }
+
+  /** The site is about to say who is here; if it takes too long, it stays as it is. */
+  expect() {
+    clearTimeout(this.#late);
+    this.#late = setTimeout(() => this.settle(), siteAnswersMs);
+    this.#expected ??= Promise.withResolvers();
+  }
+
+  /** The site has said it, or that it does not know. */
+  settle() {
+    clearTimeout(this.#late);
+    this.#expected?.resolve();
+    this.#expected = undefined;
+  }
+
+  /** Becomes the user that the site vouches for. */
+  async identify(identity: Identity) {
     this.#identity = identity;
-    await this.#exchange(identity);
-    this.#given.resolve();
-    this.#given = Promise.withResolvers();
-    return this.storage.user !== before;
+    this.expect();
+    try {
+      const met = await this.#exchange(identity);
+      if (this.#identity === identity) this.#become(met);
+    } finally {
+      if (this.#identity === identity) this.settle();
+    }
   }
 
   /** Leaves nothing of this visitor in this browser. */
   forget() {
     this.#identity = undefined;
     this.#meeting = undefined;
+    this.settle();
     this.storage.forgetAll();
   }
 
   async #meet(): Promise<string> {
+    const identity = this.#identity;
+    let refusal = new Problem(0, "unreachable");
     try {
-      return await this.#exchange(this.#identity ?? {});
+      const met = await this.#exchange(identity ?? {});
+      if (this.#identity === identity) return this.#become(met);
     } catch (error) {
       if (!(error instanceof Problem && error.wantsIdentity && this.ask())) throw error;
-      let timer: ReturnType<typeof setTimeout> | undefined;
-      const late = new Promise<never>((_, reject) => {
-        timer = setTimeout(() => reject(error), siteAnswersMs);
-      });
-      await Promise.race([this.#given.promise, late]).finally(() => clearTimeout(timer));
-      return this.token();
+      refusal = error;
+      this.expect();
     }
+    // The site has more to say on who this is.
+    await this.settled;
+    const given = this.storage.recall("token");
+    if (given === undefined || given === this.#refused) throw refusal;
+    return given;
   }
 
-  async #exchange(body: Identity | Record<string, never>, token?: string): Promise<string> {
-    const response = await succeed(await attempt(this.url, json("POST", body), token));
-    const met = await readJson<Met>(response);
-    this.storage.remember("user", met.anonymous === false ? met.user_id : "");
-    this.storage.remember("token", met.token);
-    return met.token;
+  async #exchange(body: Identity | Record<string, never>, token?: string): Promise<Met> {
+    return readJson(await succeed(await attempt(this.url, json("POST", body), token)));
+  }
+
+  #become({ token, user_id, anonymous }: Met): string {
+    const user = anonymous === false ? user_id : "";
+    const become = () => {
+      this.storage.remember("user", user);
+      this.storage.remember("token", token);
+    };
+    if (user === "" || user === this.storage.user) become();
+    else this.change(become);
+    return token;
   }
 
   #renew(token: string) {
     if (this.#renewing) return;
     this.#renewing = true;
     // Until it has come the old one does; if it does not come, the next page load tries again.
-    attempt(this.url, json("POST", {}), token)
-      .then(succeed)
-      .then(readJson<Met>)
+    this.#exchange({}, token)
       .then((met) => {
         if (this.storage.recall("token") !== token) return;
         this.storage.remember("token", met.token);

@@ -10,8 +10,10 @@ export class Problem extends Error {
     readonly turnId?: string,
     /** When the same request may succeed, as the server sees it. */
     readonly retryAfterS?: number,
+    /** What the server says of it, to who made the site. */
+    detail = code,
   ) {
-    super(code);
+    super(detail);
   }
 
   /** Whether the same request may succeed a little later. */
@@ -41,7 +43,8 @@ export async function succeed(response: Response): Promise<Response> {
   // A proxy in between may answer with a page of its own, so the body is not trusted to be a problem document.
   const body = await response.json().catch(() => ({}));
   const retryAfterS = Number(response.headers.get("retry-after")) || undefined;
-  throw new Problem(response.status, String(body.code ?? response.status), body.turn_id, retryAfterS);
+  const code = String(body.code ?? response.status);
+  throw new Problem(response.status, code, body.turn_id, retryAfterS, body.detail);
 }
 
 export async function readJson<Body>(response: Response): Promise<Body> {

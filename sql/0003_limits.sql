@@ -23,9 +23,9 @@ create unlogged table buckets (
 create table budgets (
   tenant_id text not null,
   day date not null,
-  user_id text not null, -- empty: all of the tenant's visitors together
+  holder text not null, -- a keyed hash of whose; empty: of all the tenant's visitors together
   tokens bigint not null,
-  primary key (tenant_id, day, user_id)
+  primary key (tenant_id, day, holder)
 );
 
 alter table users enable row level security;

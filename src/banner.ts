@@ -9,6 +9,7 @@ export function banner({ instance, tenants, warnings }: Config, role: Role, port
   const all = [...tenants.values()];
   const shown = role === "worker" ? [] : all;
   const demo = all.filter((tenant) => tenant.model.demo);
+  const vouching = shown.filter(({ identity }) => identity.mode === "required");
   const lines = [
     `cip ${pkg.version} listens on http://${hostOf(instance.host)}:${port}`,
     ...(instance.publicUrl ? [`  public    ${instance.publicUrl}`] : []),
@@ -16,6 +17,7 @@ export function banner({ instance, tenants, warnings }: Config, role: Role, port
     `  database  ${instance.databaseUrl === undefined ? `embedded, in ${instance.dataDir}` : databaseOf(instance.databaseUrl.reveal())}`,
     `  model     ${modelsOf(all)}`,
     `  sites     ${sitesOf(all)}`,
+    ...(vouching.length > 0 ? [`  identity  required by ${sitesOf(vouching)}`] : []),
   ];
   const notes = warnings.map((warning) => `Warning: ${warning}`);
   const open = shown.filter(({ allowedOrigins }) => allowedOrigins.includes("*"));
@@ -29,6 +31,11 @@ export function banner({ instance, tenants, warnings }: Config, role: Role, port
   if (closed.length > 0)
     notes.push(
       `Next: set ALLOWED_ORIGINS to the sites that may embed the chat; without it, this server only: ${sitesOf(closed)}`,
+    );
+  const unbounded = shown.filter(({ model, limits }) => !model.demo && limits.dailyTokensMax === undefined);
+  if (unbounded.length > 0)
+    notes.push(
+      `Next: set DAILY_TOKENS_MAX; without it nothing bounds the tokens that visitors use: ${sitesOf(unbounded)}`,
     );
   if (notes.length > 0) lines.push("", ...notes);
   return `${lines.join("\n")}\n`;

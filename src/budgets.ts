@@ -2,7 +2,9 @@
 // settled on what it used, so that turns side by side, on all instances, never have more reserved than there is.
 import type { SystemTx, TenantTx } from "./db.ts";
 import { CipError } from "./errors.ts";
+import type { Keys } from "./keys.ts";
 import type { Message } from "./llm.ts";
+import { log } from "./log.ts";
 import { tokensOf } from "./prompt.ts";
 import type { Tenant } from "./tenants.ts";
 import type { Ending, Part } from "./turns.ts";
@@ -13,19 +15,19 @@ type Budget = { holder: string; tokensMax: number };
 /** Tokens that a turn may use. They count as used until it is settled, and for ever where its process dies before. */
 export type Reservation = { day: string; holders: string[]; tokens: number; requestTokens: number };
 
-/** All of the tenant's visitors together, as `user_id`. */
+/** All of the tenant's visitors together, as `holder`. */
 const everybody = "";
 
 /**
  * What bounds this visitor; without a bound nothing is counted. Everybody goes through the rows in this order, so that
  * no two wait for each other, and that of the tenant, which all its visitors share, is locked last.
  */
-function budgetsOf({ tenant: { limits }, userId }: Spender): Budget[] {
-  const bounds: [string, number | undefined][] = [
-    [userId, limits.dailyTokensPerVisitorMax],
+function budgetsOf(tx: TenantTx, keys: Keys, { tenant: { limits }, userId }: Spender): Budget[] {
+  const bounds: [string, number | null | undefined][] = [
+    [keys.holder(tx.tenantId, userId), limits.dailyTokensPerVisitorMax],
     [everybody, limits.dailyTokensMax],
   ];
-  return bounds.flatMap(([holder, tokensMax]) => (tokensMax === undefined ? [] : [{ holder, tokensMax }]));
+  return bounds.flatMap(([holder, tokensMax]) => (tokensMax ? [{ holder, tokensMax }] : []));
 }
 
 /**
@@ -35,10 +37,11 @@ function budgetsOf({ tenant: { limits }, userId }: Spender): Budget[] {
  */
 export async function reserve(
   tx: TenantTx,
+  keys: Keys,
   spender: Spender,
   messages: readonly Message[],
 ): Promise<Reservation | CipError | undefined> {
-  const budgets = budgetsOf(spender);
+  const budgets = budgetsOf(tx, keys, spender);
   if (budgets.length === 0) return undefined;
   const requestTokens = messages.reduce((sum, { content }) => sum + tokensOf(content), 0);
   const tokens = requestTokens + spender.tenant.model.maxTokens;
@@ -48,25 +51,26 @@ export async function reserve(
   const refused = budgets.find(({ tokensMax }, i) => (rows[i]?.tokens ?? 0) > tokensMax);
   if (!refused) return reservation;
   await add(tx, holders, -tokens, reservation.day);
-  return exhausted(refused, tokens);
+  return exhausted(spender.tenant.id, refused, tokens);
 }
 
 /** Why a turn that is to wait would find no room now. It reserves nothing before it runs. */
 export async function refusal(
   tx: TenantTx,
+  keys: Keys,
   spender: Spender,
   message: string,
 ): Promise<CipError | undefined> {
-  const budgets = budgetsOf(spender);
+  const budgets = budgetsOf(tx, keys, spender);
   if (budgets.length === 0) return undefined;
   const tokens = tokensOf(message) + spender.tenant.model.maxTokens;
-  const rows = await tx<{ user_id: string; tokens: string }[]>`
-    select user_id, tokens from budgets
+  const rows = await tx<{ holder: string; tokens: string }[]>`
+    select holder, tokens from budgets
     where tenant_id = ${tx.tenantId} and day = (now() at time zone 'utc')::date
-      and user_id in (${spender.userId}, ${everybody})`;
-  const used = new Map(rows.map((row) => [row.user_id, Number(row.tokens)]));
+      and holder in (${keys.holder(tx.tenantId, spender.userId)}, ${everybody})`;
+  const used = new Map(rows.map((row) => [row.holder, Number(row.tokens)]));
   const refused = budgets.find(({ holder, tokensMax }) => (used.get(holder) ?? 0) + tokens > tokensMax);
-  return refused && exhausted(refused, tokens);
+  return refused && exhausted(spender.tenant.id, refused, tokens);
 }
 
 /** Puts what the turn has used in the place of what was reserved for it. */
@@ -95,23 +99,34 @@ async function add(
 ): Promise<{ day: string; tokens: number }[]> {
   const results = holders.map(async (holder) => {
     const [row] = await tx<{ day: string; tokens: string }[]>`
-      insert into budgets as b (tenant_id, day, user_id, tokens)
+      insert into budgets as b (tenant_id, day, holder, tokens)
       values (${tx.tenantId}, coalesce(${day}::text::date, (now() at time zone 'utc')::date), ${holder}, ${tokens})
-      on conflict (tenant_id, day, user_id) do update set tokens = b.tokens + excluded.tokens
+      on conflict (tenant_id, day, holder) do update set tokens = b.tokens + excluded.tokens
       returning day::text, tokens`;
     return { day: row?.day ?? "", tokens: Number(row?.tokens) };
   });
   return Promise.all(results);
 }
 
-function exhausted({ holder, tokensMax }: Budget, tokens: number): CipError {
+function exhausted(tenantId: string, { holder, tokensMax }: Budget, tokens: number): CipError {
   if (tokens > tokensMax) {
     const detail = `One question and its answer may use ${tokens} tokens, and the budget of a whole day is ${tokensMax}.`;
     return new CipError("budget_exhausted", { detail });
   }
+  if (holder === everybody) tell(tenantId);
   const whose = holder === everybody ? "this site's" : "your";
   const detail = `What is left of ${whose} tokens of this day (UTC) is not enough.`;
   return new CipError("budget_exhausted", { detail, retryAfterSeconds: secondsToMidnight() });
+}
+
+/** The last day on which each tenant was told of: of many that are refused, the log names the first. */
+const toldOn = new Map<string, string>();
+
+function tell(tenantId: string): void {
+  const day = new Date().toISOString().slice(0, 10);
+  if (toldOn.get(tenantId) === day) return;
+  toldOn.set(tenantId, day);
+  log.warn({ tenant_id: tenantId, day }, "the tokens of the day are used up, so messages are refused");
 }
 
 /** Until the next day begins (UTC), and with it new budgets. */

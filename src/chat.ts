@@ -3,11 +3,12 @@ import type { Answer } from "./answer.ts";
 import * as claims from "./claims.ts";
 import type { Tenant } from "./config.ts";
 import * as conversations from "./conversations.ts";
-import type { Database, TenantTx } from "./db.ts";
+import type { Database } from "./db.ts";
 import { CipError } from "./errors.ts";
 import { Gate } from "./gate.ts";
-import { ofMessages, type Standing } from "./limits.ts";
+import { ofMessages, ofReads, type Standing } from "./limits.ts";
 import { idempotencyOf, type Question, type Stored, store, Undo, type Visitor } from "./opening.ts";
+import { Places } from "./places.ts";
 import type { Queue } from "./queue.ts";
 import type { Runs } from "./runs.ts";
 import * as turns from "./turns.ts";
@@ -26,6 +27,7 @@ const stopWaitMs = 2_000;
 
 export class Chat {
   readonly gate: Gate;
+  readonly places = new Places();
   #lines = new Map<string, Set<symbol>>();
 
   constructor(
@@ -37,14 +39,20 @@ export class Chat {
   }
 
   /**
-   * Takes the message out of the buckets that limit it; a request that has its turn already takes nothing. Returns the
-   * tightest of them. Throws too_many_requests, idempotency_conflict.
+   * Takes the message out of the buckets that limit it; a request that has its turn already takes nothing there.
+   * Returns the tightest of them. Throws too_many_requests, idempotency_conflict.
    */
   async admit(visitor: Visitor, question: Question): Promise<Standing | undefined> {
+    const { tenant, userId, address } = visitor;
     const idempotency = idempotencyOf(question);
-    const isKnown = async (tx: TenantTx) =>
-      idempotency !== undefined && (await turns.findByKey(tx, visitor.userId, idempotency)) !== undefined;
-    return this.gate.pass(visitor.tenant.id, ofMessages(visitor), idempotency && isKnown);
+    if (!idempotency) return this.gate.pass(tenant.id, ofMessages(visitor));
+    // To look for a key is to read, and what a backend reads is not limited.
+    if (address !== undefined) await this.gate.pass(tenant.id, ofReads(tenant.limits, userId));
+    return this.gate.pass(
+      tenant.id,
+      ofMessages(visitor),
+      async (tx) => (await turns.findByKey(tx, userId, idempotency)) !== undefined,
+    );
   }
 
   /**
@@ -119,8 +127,10 @@ export class Chat {
 
   async #attempt(visitor: Visitor, question: Question, signal: AbortSignal): Promise<Opened | Undo["why"]> {
     const begin = async () => {
-      const { lease } = this.runs;
-      const stored = await this.db.tenant(visitor.tenant.id, (tx) => store(tx, visitor, question, lease));
+      const { keys, lease } = this.runs;
+      const stored = await this.db.tenant(visitor.tenant.id, (tx) =>
+        store(tx, keys, visitor, question, lease),
+      );
       return this.#begin(visitor, stored, signal);
     };
     return this.runs.track(begin()).catch((thrown: unknown) => {

@@ -39,6 +39,15 @@ export const errors = {
 
 export type ErrorCode = keyof typeof errors;
 
+/** What a client can do about it, where there is nothing to say of the one case (RFC 9457, `detail`). */
+export const remedies: Partial<Record<ErrorCode, string>> = {
+  invalid_json: "Send one JSON value in UTF-8, and nothing after it.",
+  unauthorized:
+    "Send Authorization: Bearer with a token from POST /visitors that has not ended, or with an API key of the site.",
+  identity_required: "Send POST /visitors an identity that the site has signed, or user_id with user_hash.",
+  unsupported_media_type: "Send Content-Type: application/json, and no Content-Encoding.",
+};
+
 /** What goes into the problem document beside `code`: `detail` for people, the rest for programs. */
 export type ErrorDetails = {
   detail?: string;

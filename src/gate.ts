@@ -1,6 +1,8 @@
 // Lets requests through as far as their buckets hold. It remembers which are empty, so that those who go on asking cost
-// the database nothing: nobody can fill a bucket sooner than it fills by itself.
+// the database nothing: nobody can fill a bucket sooner than it fills by itself. Of each who asks, one request at a
+// time holds a connection.
 import type { Database, TenantTx } from "./db.ts";
+import { CipError } from "./errors.ts";
 import type { Keys } from "./keys.ts";
 import { type Bucket, refusalOf, type Standing, take } from "./limits.ts";
 
@@ -11,6 +13,8 @@ const rememberedMax = 10_000;
 
 export class Gate {
   #empty = new Map<string, Empty>();
+  /** The last of those who stand in line, by the first of their buckets. */
+  #lines = new Map<string, Promise<unknown>>();
 
   constructor(
     readonly db: Database,
@@ -19,15 +23,38 @@ export class Gate {
 
   /**
    * Takes one from each of the buckets; nothing where `isKnown` says so. Returns the tightest. Throws too_many_requests,
-   * and what `isKnown` throws.
+   * what `isKnown` throws, and database_unavailable.
    */
   async pass(
     tenantId: string,
     buckets: readonly Bucket[],
     isKnown?: (tx: TenantTx) => Promise<boolean>,
   ): Promise<Standing | undefined> {
-    if (buckets.length === 0) return undefined;
-    if (!isKnown) this.#check(tenantId, buckets);
+    const [first] = buckets;
+    if (!first) return undefined;
+    return this.#inLine(nameOf(tenantId, first), async () => {
+      if (!isKnown) this.#check(tenantId, buckets);
+      return this.#take(tenantId, buckets, isKnown);
+    });
+  }
+
+  /** Whoever comes in thousands at once would hold every connection before the first of them is refused. */
+  async #inLine<T>(name: string, pass: () => Promise<T>): Promise<T> {
+    const before = this.#lines.get(name);
+    const mine = before ? before.catch(unlessUnavailable).then(pass) : pass();
+    this.#lines.set(name, mine);
+    try {
+      return await mine;
+    } finally {
+      if (this.#lines.get(name) === mine) this.#lines.delete(name);
+    }
+  }
+
+  #take(
+    tenantId: string,
+    buckets: readonly Bucket[],
+    isKnown?: (tx: TenantTx) => Promise<boolean>,
+  ): Promise<Standing | undefined> {
     return this.db.tenant(tenantId, async (tx) => {
       if (await isKnown?.(tx)) return undefined;
       this.#check(tenantId, buckets); // others may have been refused while this one waited for a connection
@@ -59,6 +86,11 @@ export class Gate {
     if (this.#empty.size >= rememberedMax && oldest !== undefined) this.#empty.delete(oldest);
     this.#empty.set(name, empty);
   }
+}
+
+/** Where one finds no database, those behind it do not each wait to find none either. */
+function unlessUnavailable(error: unknown): void {
+  if (error instanceof CipError && error.code === "database_unavailable") throw error;
 }
 
 /** With the rate: a limit that is changed begins anew. */

@@ -65,6 +65,6 @@ async function verified(key: Uint8Array, tenantId: string, token: string): Promi
 
 /** Whether the credential is one of the tenant's API keys. All of them are looked at, each in constant time. */
 export function isBackend({ apiKeys }: Tenant, credential: string): boolean {
-  const digest = createHash("sha256").update(credential).digest();
-  return apiKeys.reduce((found, key) => timingSafeEqual(key, digest) || found, false);
+  const hash = Buffer.from(createHash("sha256").update(credential).digest("hex"));
+  return apiKeys.reduce((found, key) => timingSafeEqual(Buffer.from(key.reveal()), hash) || found, false);
 }

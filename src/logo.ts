@@ -16,9 +16,9 @@ export function readLogo(path: string): Logo | Wrong {
     bytes = new Uint8Array(readFileSync(path));
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    return new Wrong(
-      code === "ENOENT" ? "names a file that does not exist" : `names a file that cannot be read (${code})`,
-    );
+    if (code === "ENOENT") return new Wrong("names a file that does not exist");
+    if (code === "EISDIR") return new Wrong("names a folder; it must be a file");
+    return new Wrong(`names a file that cannot be read (${code})`);
   }
   const type = typeOf(bytes);
   return type

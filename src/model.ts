@@ -1,7 +1,7 @@
 // The model that a tenant asks: its endpoint, and the one to fall back on. No key goes to a server it was not given for.
 import { Secret } from "./secret.ts";
 import { defaults, type Name } from "./settings.ts";
-import type { Layers } from "./tenants.ts";
+import type { Layers } from "./sources.ts";
 
 /** `apiKey` is undefined when the endpoint needs none. */
 export type Endpoint = Readonly<{ baseUrl: string; apiKey: Secret | undefined; name: string }>;
@@ -64,7 +64,7 @@ function keyFor(
   return elsewhere && !own.given.has(key) ? undefined : values[key];
 }
 
-/** Settings that mean nothing without another one. */
+/** Settings that mean nothing without another one, or beside it. */
 export function checkModel({ values, base, giver }: Layers): void {
   const need = (name: Name, remedy: string) => base.report(giver(name) ?? ".env", name, remedy);
   if (values.LLM_BASE_URL !== defaults.LLM_BASE_URL && !giver("LLM_MODEL"))
@@ -75,6 +75,9 @@ export function checkModel({ values, base, giver }: Layers): void {
     need("LLM_FALLBACK_BASE_URL", "needs LLM_FALLBACK_MODEL; set both or none");
   if (giver("LLM_FALLBACK_MODEL") && !giver("LLM_FALLBACK_BASE_URL"))
     need("LLM_FALLBACK_MODEL", "needs LLM_FALLBACK_BASE_URL; set both or none");
+  for (const name of ["DAILY_TOKENS_MAX", "DAILY_TOKENS_PER_VISITOR_MAX"] as const)
+    if ((values[name] ?? Number.POSITIVE_INFINITY) <= values.LLM_MAX_TOKENS)
+      need(name, "must be above LLM_MAX_TOKENS, which every answer may use, or no message fits into a day");
 }
 
 /** Everything of a model, its keys too: two that differ only in these must not be taken for one. */

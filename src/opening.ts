@@ -6,6 +6,7 @@ import type { Tenant } from "./config.ts";
 import * as conversations from "./conversations.ts";
 import type { TenantTx } from "./db.ts";
 import { CipError } from "./errors.ts";
+import type { Keys } from "./keys.ts";
 import type { Message } from "./llm.ts";
 import type { Context } from "./placeholders.ts";
 import { compose, historyBytesMax } from "./prompt.ts";
@@ -47,10 +48,13 @@ export type Claimed = {
 };
 
 const runsRetrySeconds = 5;
+/** Of the turns that one replaced, the newest; each holds the ids of those before it. */
+const versionsMax = 50;
 
 /** Gives the turn that the request made before, or a new one. Throws `Undo`, and what a question is refused with. */
 export async function store(
   tx: TenantTx,
+  keys: Keys,
   visitor: Visitor,
   question: Question,
   lease: claims.Lease,
@@ -75,7 +79,7 @@ export async function store(
     language: question.language,
     context: question.context ?? replaced?.context ?? undefined,
     idempotency,
-    versions: replaced ? [...replaced.versions, replaced.id] : [],
+    versions: replaced ? [...replaced.versions, replaced.id].slice(-versionsMax) : [],
   };
   const bytesMax = historyBytesMax(tenant, turn.message);
   if (bytesMax < 0) {
@@ -105,12 +109,12 @@ export async function store(
   ]);
   if (!claim || !isReplaced) throw new Undo("raced");
   if (waits) {
-    const refusal = await budgets.refusal(tx, visitor, turn.message);
+    const refusal = await budgets.refusal(tx, keys, visitor, turn.message);
     if (refusal) throw refusal;
     return { id: turn.id };
   }
   const messages = compose(tenant, history, turn);
-  const reservation = await budgets.reserve(tx, visitor, messages);
+  const reservation = await budgets.reserve(tx, keys, visitor, messages);
   if (reservation instanceof CipError) throw reservation;
   return { id: turn.id, claimed: { claim, conversationId: turn.conversationId, messages, reservation } };
 }

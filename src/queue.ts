@@ -84,7 +84,7 @@ export class Queue {
       const { conversationId, claim, message, userId } = waiting;
       const past = await history(tx, conversationId, claim.turnId, historyBytesMax(tenant, message));
       const messages = compose(tenant, past, waiting);
-      const reservation = await reserve(tx, { tenant, userId }, messages);
+      const reservation = await reserve(tx, this.runs.keys, { tenant, userId }, messages);
       if (!(reservation instanceof CipError)) return { claim, tenant, userId, messages, reservation };
       await settle(tx, claim, [], { status: "failed", code: reservation.code });
       return "failed";

@@ -1,16 +1,17 @@
 // Runs: the answers that this process is producing, detached from whoever asked. A run ends with its model, a stop, a
 // deadline or the process, and its readers learn the ending only after it is stored.
 import { Answer } from "./answer.ts";
-import * as budgets from "./budgets.ts";
-import { type Claim, checkpoint, type Lease, look, settle } from "./claims.ts";
+import type * as budgets from "./budgets.ts";
+import { type Claim, checkpoint, type Lease, look } from "./claims.ts";
 import type { Tenant } from "./config.ts";
-import type { Database, TenantTx } from "./db.ts";
+import type { Database } from "./db.ts";
 import { CipError } from "./errors.ts";
 import { every } from "./every.ts";
 import type { Keys } from "./keys.ts";
 import { complete, type Message } from "./llm.ts";
 import { log } from "./log.ts";
 import { Observers } from "./observe.ts";
+import * as settlement from "./settlement.ts";
 import * as turns from "./turns.ts";
 
 /** Why a run is cut short: the visitor said so, the process ends, or the turn is no longer this process's. */
@@ -38,7 +39,6 @@ type Run = {
 };
 
 const checkpointMs = 500;
-const settleRetryMs = 1_000;
 
 export class Runs {
   #running = new Map<string, Run>();
@@ -155,11 +155,13 @@ export class Runs {
       ({ finishReason, usage }): turns.Ending => ({ status: "done", finishReason, usage }),
       (error: unknown) => endingOf(error, cut.signal, claim),
     );
-    const isLost = cut.signal.reason === "lost";
-    const settled = !isLost && (await this.#settle(run, ending));
-    if (settled) answer.end(ending);
+    const outcome =
+      cut.signal.reason === "lost"
+        ? "lost"
+        : await settlement.store(this.db, run, ending, this.lease.leaseMs); // the claim holds no longer
+    if (outcome === "settled") answer.end(ending);
     else await this.#handOver(run);
-    if (isLost) await this.#account(run, ending);
+    if (outcome === "lost") await settlement.account(this.db, run, ending);
     if (this.#running.get(claim.turnId) === run) this.#running.delete(claim.turnId);
     for (const wake of this.#freed) wake();
   }
@@ -173,38 +175,6 @@ export class Runs {
     if (turn && (turns.endingOf(turn) || answer.length === 0))
       this.observers.adopt(tenantId, userId, turn, answer);
     else answer.end({ status: "interrupted" });
-  }
-
-  /** Tries until the database takes it, for as long as the claim may hold. */
-  async #settle({ claim, answer, reservation }: Run, ending: turns.Ending): Promise<boolean> {
-    answer.flush();
-    const parts = answer.parts();
-    const giveUpAt = Date.now() + this.lease.leaseMs;
-    for (;;) {
-      try {
-        return await this.db.tenant(claim.tenantId, async (tx) => {
-          const settled = await settle(tx, claim, parts, ending);
-          if (settled && reservation) await budgets.settle(tx, reservation, ending, parts);
-          return settled;
-        });
-      } catch (error) {
-        log.error({ err: error, turn_id: claim.turnId }, "an answer could not be stored");
-        if (Date.now() > giveUpAt) return false;
-        await Bun.sleep(settleRetryMs);
-      }
-    }
-  }
-
-  /**
-   * Of a turn that was taken over or deleted nothing is written, but what this run has used is settled. It is tried
-   * once, for only the row of a turn shows whether a write arrived; else the reservation stays counted.
-   */
-  async #account({ claim, answer, reservation }: Run, ending: turns.Ending): Promise<void> {
-    if (!reservation) return;
-    const settle = (tx: TenantTx) => budgets.settle(tx, reservation, ending, answer.parts());
-    await this.db.tenant(claim.tenantId, settle).catch((error: unknown) => {
-      log.error({ err: error, turn_id: claim.turnId }, "what a turn has used could not be settled");
-    });
   }
 
   /** Stores what the answers have gained, renews the claims that are due, and learns which runs are to end. */

@@ -15,6 +15,7 @@ import {
   oneOf,
   origin,
   origins,
+  orOff,
   type Parse,
   postgresUrl,
   rate,
@@ -133,15 +134,19 @@ export const settings = {
   ),
   API_KEYS: embedding(apiKeys, undefined, "Keys of the site's backend, or their sha256:…", "secret"),
 
-  LIMIT_MESSAGES_PER_VISITOR: limits(rate, "20/1m", "Messages of one visitor, or off"),
-  LIMIT_MESSAGES_PER_ADDRESS: limits(rate, "60/1m", "Messages from one address (IPv6: its /64), or off"),
-  LIMIT_MESSAGES_PER_TENANT: limits(rate, "600/1m", "Messages of all its visitors together, or off"),
-  LIMIT_VISITORS_PER_ADDRESS: limits(rate, "60/1h", "New visitors from one address, or off"),
-  LIMIT_READS_PER_VISITOR: limits(rate, "300/1m", "Other requests of one visitor, or off"),
+  LIMIT_MESSAGES_PER_VISITOR: limits(orOff(rate), "20/1m", "Messages of one visitor, or off"),
+  LIMIT_MESSAGES_PER_ADDRESS: limits(
+    orOff(rate),
+    "60/1m",
+    "Messages from one address (IPv6: its /64), or off",
+  ),
+  LIMIT_MESSAGES_PER_TENANT: limits(orOff(rate), "600/1m", "Messages of all its visitors together, or off"),
+  LIMIT_VISITORS_PER_ADDRESS: limits(orOff(rate), "60/1h", "New visitors from one address, or off"),
+  LIMIT_READS_PER_VISITOR: limits(orOff(rate), "300/1m", "Other requests of one visitor, or off"),
   CONCURRENT_RUNS_MAX: limits(
-    integer(1, 100_000),
+    orOff(integer(1, 100_000)),
     undefined,
-    "Answers written at once at most; unset: no bound",
+    "Answers written at once at most, or off; unset: off",
   ),
   QUEUE_WAIT_MS: limits(integer(0, 600_000), "10000", "Wait for room among them at most"),
   CONCURRENT_RUNS_PER_VISITOR_MAX: limits(
@@ -149,12 +154,22 @@ export const settings = {
     "3",
     "Unfinished answers of one visitor at once at most",
   ),
-  DAILY_TOKENS_MAX: limits(
-    integer(1, 1_000_000_000_000),
-    undefined,
-    "Tokens a day (UTC) at most; unset: no bound",
+  CONNECTIONS_PER_VISITOR_MAX: limits(
+    integer(1, 1_000_000),
+    "50",
+    "Open streams and sockets of one visitor, in one process, at most",
   ),
-  DAILY_TOKENS_PER_VISITOR_MAX: limits(integer(1, 1_000_000_000_000), undefined, "The same for one visitor"),
+  CONNECTIONS_PER_ADDRESS_MAX: limits(integer(1, 1_000_000), "500", "The same from one address"),
+  DAILY_TOKENS_MAX: limits(
+    orOff(integer(1, 1_000_000_000_000)),
+    undefined,
+    "Tokens a day (UTC) at most, or off; unset: off",
+  ),
+  DAILY_TOKENS_PER_VISITOR_MAX: limits(
+    orOff(integer(1, 1_000_000_000_000)),
+    undefined,
+    "The same for one visitor",
+  ),
 
   UI_TITLE: page(line(100), undefined, "Title of the chat; unset: TENANT_NAME, else Chat"),
   UI_LANGUAGE: page(language, undefined, "Language as in en or pt-BR; unset: the browser's"),

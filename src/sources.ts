@@ -21,6 +21,12 @@ export type Notes = {
 /** `given` names what the source sets, `values` holds those of them that are valid. */
 export type Source = { file: string; given: ReadonlySet<Name>; values: Partial<Values> };
 
+/** What every tenant starts from: the values of the instance, and who gave them, the strongest first. */
+export type Base = { cwd: string; values: Values; sources: readonly Source[] } & Notes;
+
+/** One tenant's file over the base. `giver` is the file that sets a name, undefined when none does. */
+export type Layers = { values: Values; base: Base; own: Source; giver(name: Name): string | undefined };
+
 type Texts = Record<string, string | undefined>;
 
 /** Each name that a source may use, secrets also as NAME_FILE. */
@@ -62,11 +68,14 @@ function isSecret(key: string): boolean {
   return known !== undefined && !known.inFile && settings[known.name].secret;
 }
 
+/** A name this long that is nearly one of ours is no other program's, as API_KEY and LOGLEVEL may be. */
+const tellingChars = 10;
+
 /** Reads the process environment, where most names are other programs' and only near misses are told. */
 export function readEnvironment(cwd: string, environment: Texts, notes: Notes): Source {
   for (const key of Object.keys(environment)) {
-    const ours = /^(LLM_|UI_|DATABASE_|TENANT)/.test(key);
-    if (ours && !names.has(key) && nearest(key)) reportUnknown("environment", key, notes.report);
+    const telling = /^(LLM_|UI_|IDENTI|LEASE_|DRAIN_)/.test(key) || key.length >= tellingChars;
+    if (telling && !names.has(key) && nearest(key)) reportUnknown("environment", key, notes.report);
   }
   return check(cwd, "environment", environment, notes);
 }
@@ -90,6 +99,8 @@ function textOf(file: string | number): string {
   return new TextDecoder("utf-8", { fatal: true }).decode(readFileSync(file));
 }
 
+const folder = new Wrong("is a folder; it must be a file");
+
 /** What `look` reads; undefined when there is no such file. */
 function found<T>(look: () => T): T | undefined | Wrong {
   try {
@@ -97,7 +108,7 @@ function found<T>(look: () => T): T | undefined | Wrong {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === "ENOENT") return undefined;
-    if (code === "EISDIR") return new Wrong("must be a file, but is a folder");
+    if (code === "EISDIR") return folder;
     if (error instanceof TypeError) return new Wrong("must be saved as UTF-8");
     return new Wrong(`cannot be read (${code}); check its owner and permissions`);
   }
@@ -117,6 +128,7 @@ const empty = new Wrong("names a file that is empty");
 
 function named<T>(content: T | undefined | Wrong): T | Wrong {
   if (content === undefined) return new Wrong("names a file that does not exist");
+  if (content === folder) return new Wrong("names a folder; it must be a file");
   return content instanceof Wrong ? new Wrong(`names a file that ${content.remedy}`) : content;
 }
 

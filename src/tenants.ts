@@ -2,12 +2,13 @@
 import { existsSync, readdirSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { asset } from "./assets.ts";
+import { languages } from "./languages.ts";
 import { type Logo, readLogo } from "./logo.ts";
 import { checkModel, type Model, toModel, wordsOf } from "./model.ts";
 import { unknownIn } from "./placeholders.ts";
 import type { Secret } from "./secret.ts";
 import { defaults, type Name, type Values } from "./settings.ts";
-import { type Notes, readEnvFile, readRequired, type Source } from "./sources.ts";
+import { type Base, type Layers, type Notes, readEnvFile, readRequired, type Source } from "./sources.ts";
 import { type Rate, Wrong } from "./values.ts";
 
 /** What the page and the loader show, as far as the tenant's file says it. */
@@ -26,7 +27,7 @@ export type Ui = Readonly<{
 /** Whether visitors may, or must, be users that the site vouches for, and the secret it does that with. */
 export type Identity = Readonly<{ mode: "off" } | { mode: "optional" | "required"; secret: Secret }>;
 
-/** Null is no limit; of tokens and runs, undefined. */
+/** Null is no limit; where undefined is one too, nobody has said so. */
 export type Limits = Readonly<{
   messagesPerVisitor: Rate | null;
   messagesPerAddress: Rate | null;
@@ -34,8 +35,10 @@ export type Limits = Readonly<{
   visitorsPerAddress: Rate | null;
   readsPerVisitor: Rate | null;
   concurrentRunsPerVisitorMax: number;
-  dailyTokensMax: number | undefined;
-  dailyTokensPerVisitorMax: number | undefined;
+  connectionsPerVisitorMax: number;
+  connectionsPerAddressMax: number;
+  dailyTokensMax: number | null | undefined;
+  dailyTokensPerVisitorMax: number | null | undefined;
 }>;
 
 export type Tenant = Readonly<{
@@ -50,20 +53,14 @@ export type Tenant = Readonly<{
   allowedOrigins: readonly string[];
   visitorTokenTtlMs: number;
   identity: Identity;
-  /** SHA-256 of each key of the tenant's backend, 32 bytes. */
-  apiKeys: readonly Uint8Array[];
+  /** SHA-256 of each key of the tenant's backend, in hex. */
+  apiKeys: readonly Secret[];
   limits: Limits;
   /** Undefined: as many as there are. */
   concurrentRunsMax: number | undefined;
   queueWaitMs: number;
   ui: Ui;
 }>;
-
-/** What every tenant starts from: the values of the instance, and who gave them, the strongest first. */
-export type Base = { cwd: string; values: Values; sources: readonly Source[] } & Notes;
-
-/** One tenant's file over the base. `giver` is the file that sets a name, undefined when none does. */
-export type Layers = { values: Values; base: Base; own: Source; giver(name: Name): string | undefined };
 
 /** Addresses of the server itself, which a tenant of that name would hide (`GET /{tenant}`). */
 const reserved = new Set(["v1", "assets", "healthz", "readyz"]);
@@ -83,6 +80,7 @@ export function readTenants(base: Base): ReadonlyMap<string, Tenant> {
     const layers: Layers = { values: { ...base.values, ...own.values }, base, own, giver };
     checkModel(layers);
     checkIdentity(layers);
+    warnOfLanguage(layers);
     const model = toModel(layers);
     const sharedModel = models.getOrInsertComputed(wordsOf(model), () => model);
     const prompt = prompts.getOrInsertComputed(promptPath(layers), readRequired);
@@ -94,6 +92,7 @@ export function readTenants(base: Base): ReadonlyMap<string, Tenant> {
     if (!(logo instanceof Wrong || prompt instanceof Wrong))
       tenants.set(id, toTenant(id, layers.values, { model: sharedModel, prompt, logo: logo || undefined }));
   }
+  warnOfShared([...tenants.values()], base);
   return tenants;
 }
 
@@ -137,6 +136,34 @@ function warnOfPlaceholders({ base, giver }: Layers, prompt: string): void {
     base.warn(`${giver("PROMPT_FILE") ?? ".env"}: PROMPT_FILE has ${place}, which is no placeholder of cip`);
 }
 
+/** The model is told of it all the same, and may speak it. */
+function warnOfLanguage({ values: { UI_LANGUAGE: tag = "en" }, base, giver }: Layers): void {
+  if (languages.has(tag.split("-", 1)[0] ?? "")) return;
+  const spoken = `${[...languages.keys()].join(", ")}; it will be in the browser's, or English`;
+  base.warn(`${giver("UI_LANGUAGE") ?? ".env"}: the page has no words in UI_LANGUAGE, but in ${spoken}`);
+}
+
+const sharingShownMax = 5;
+
+/** The instance's `.env` gives what it holds to every tenant, and that is seldom meant of what opens one. */
+function warnOfShared(tenants: readonly Tenant[], { warn }: Notes): void {
+  const kinds: [Name, (tenant: Tenant) => readonly Secret[]][] = [
+    ["IDENTITY_SECRET", ({ identity }) => (identity.mode === "off" ? [] : [identity.secret])],
+    ["API_KEYS", ({ apiKeys }) => apiKeys],
+  ];
+  for (const [name, secretsOf] of kinds) {
+    const holders = new Map<string, Set<string>>();
+    for (const tenant of tenants)
+      for (const secret of secretsOf(tenant))
+        holders.getOrInsertComputed(secret.reveal(), () => new Set()).add(tenant.id);
+    const sharing = new Set([...holders.values()].filter(({ size }) => size > 1).flatMap((ids) => [...ids]));
+    if (sharing.size === 0) continue;
+    const shown = [...sharing].slice(0, sharingShownMax).join(", ");
+    const more = sharing.size > sharingShownMax ? ` and ${sharing.size - sharingShownMax} more` : "";
+    warn(`tenants ${shown}${more} have the same ${name}: what opens one opens the others; give each its own`);
+  }
+}
+
 type Parts = { model: Model; prompt: string; logo: Logo | undefined };
 
 function toTenant(id: string, values: Values, { model, prompt, logo }: Parts): Tenant {
@@ -146,7 +173,7 @@ function toTenant(id: string, values: Values, { model, prompt, logo }: Parts): T
     prompt,
     model,
     historyTokensMax: values.HISTORY_TOKENS_MAX,
-    concurrentRunsMax: values.CONCURRENT_RUNS_MAX,
+    concurrentRunsMax: values.CONCURRENT_RUNS_MAX ?? undefined,
     queueWaitMs: values.QUEUE_WAIT_MS,
     messageCharsMax: values.MESSAGE_CHARS_MAX,
     allowedOrigins: values.ALLOWED_ORIGINS ?? [],
@@ -160,6 +187,8 @@ function toTenant(id: string, values: Values, { model, prompt, logo }: Parts): T
       visitorsPerAddress: values.LIMIT_VISITORS_PER_ADDRESS,
       readsPerVisitor: values.LIMIT_READS_PER_VISITOR,
       concurrentRunsPerVisitorMax: values.CONCURRENT_RUNS_PER_VISITOR_MAX,
+      connectionsPerVisitorMax: values.CONNECTIONS_PER_VISITOR_MAX,
+      connectionsPerAddressMax: values.CONNECTIONS_PER_ADDRESS_MAX,
       dailyTokensMax: values.DAILY_TOKENS_MAX,
       dailyTokensPerVisitorMax: values.DAILY_TOKENS_PER_VISITOR_MAX,
     },

@@ -26,7 +26,7 @@ export type Turn = {
   input_tokens: number | null;
   output_tokens: number | null;
   error_code: ErrorCode | null;
-  /** The turns that this one replaced, oldest first. */
+  /** The newest of the turns that this one replaced, oldest first. */
   versions: string[];
   superseded_by: string | null;
   /** What the visitor thinks of the answer. */

@@ -62,33 +62,40 @@ export function bearer(text: string): string | Wrong {
   return /^[\x21-\x7e]+$/.test(text) ? text : new Wrong("must be visible ASCII characters without spaces");
 }
 
-/** Keys by comma or whitespace, each as it is or as `sha256:` and 64 hex digits; only their SHA-256 is kept, 32 bytes each. */
-export function apiKeys(text: string): readonly Uint8Array[] | Wrong {
+/** Keys by comma or whitespace, each as it is or as `sha256:` and 64 hex digits; only their SHA-256 is kept, in small hex. */
+export function apiKeys(text: string): readonly Secret[] | Wrong {
   const keys = text.split(/[\s,]+/).filter(Boolean);
   const hashes = keys.map((key) => {
     const [, hash] = /^sha256:([0-9a-f]{64})$/i.exec(key) ?? [];
-    if (hash) return new Uint8Array(Buffer.from(hash, "hex"));
-    const isKey = /^[\x21-\x7e]{32,}$/.test(key) && !key.startsWith("sha256:");
-    return isKey ? new Uint8Array(createHash("sha256").update(key).digest()) : undefined;
+    if (hash) return hash.toLowerCase();
+    const isKey = /^(?!sha256:)[\x21-\x7e]{32,}$/i.test(key);
+    return isKey ? createHash("sha256").update(key).digest("hex") : undefined;
   });
   const wrong = hashes.indexOf(undefined);
-  if (wrong === -1) return hashes as Uint8Array[];
+  if (wrong === -1) return hashes.map((hash) => new Secret(hash as string));
   return new Wrong(
     `must list keys of at least 32 visible ASCII characters, or their sha256:<64 hex digits>; entry ${wrong + 1} is neither`,
   );
 }
 
-/** At most `count` in any `periodMs`, all of them at once if it comes to that; null is no limit. */
+/** At most `count` in any `periodMs`, all of them at once if it comes to that. */
 export type Rate = { count: number; periodMs: number };
 
-/** `20/1m`, or `off`. */
-export function rate(text: string): Rate | null | Wrong {
-  if (text === "off") return null;
+/** `20/1m`. */
+export function rate(text: string): Rate | Wrong {
   const [, count = "", period = ""] = /^(\d{1,7})\/(\w+)$/.exec(text) ?? [];
   const periodMs = duration(period);
   return Number(count) >= 1 && !(periodMs instanceof Wrong) && periodMs <= 86_400_000
     ? { count: Number(count), periodMs }
-    : new Wrong("must be a number, a slash and a time of up to 1d, as 20/1m, or off");
+    : new Wrong("must be a number, a slash and a time of up to 1d, as 20/1m");
+}
+
+/** What `parse` accepts, or `off`, which is no bound: null. */
+export function orOff<T>(parse: Parse<T>): Parse<T | null> {
+  return (text) => {
+    const value = text === "off" ? null : parse(text);
+    return value instanceof Wrong ? new Wrong(`${value.remedy}, or off`) : value;
+  };
 }
 
 export function host(text: string): string | Wrong {
@@ -155,10 +162,11 @@ export function duration(text: string): number | Wrong {
     : new Wrong("must be a number with s, m, h or d, as 12h, from 1s to 3650d");
 }
 
-/** A BCP 47 language tag, in its canonical spelling. */
+/** A BCP 47 language tag, in its canonical spelling. What may follow the region is free text, and goes: models read it. */
 export function language(text: string): string | Wrong {
   try {
-    return new Intl.Locale(text).toString();
+    const { language, script, region } = new Intl.Locale(text);
+    return [language, script, region].filter(Boolean).join("-");
   } catch {
     return new Wrong("must be a BCP 47 language tag, as en, pt-BR or zh-Hant");
   }
@@ -197,6 +205,8 @@ export function origins(text: string): readonly string[] | Wrong {
 function hostSource(entry: string): string | undefined {
   const [, scheme, wildcard = "", rest] = /^(https?:\/\/)(\*\.)?([^/?#@\\]+)$/i.exec(entry) ?? [];
   const url = URL.parse(`${scheme}${rest}`);
+  // `*.com` would be anybody; of suffixes with a dot in them, as co.uk, nobody knows without a list.
+  if (url && wildcard && !/^localhost$|\.[a-z][^.]*$/.test(url.hostname)) return undefined;
   // A URL's host may hold `;` and quotes; in a Content-Security-Policy header they would begin something else.
   return url && /^[a-z0-9.-]+(:\d+)?$/.test(url.host) ? `${url.protocol}//${wildcard}${url.host}` : undefined;
 }

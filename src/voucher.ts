@@ -12,6 +12,8 @@ export type Vouched = { id: string; profile: Profile; endsMs: number };
 
 /** How far the clocks of the site and of this server may be apart. */
 const toleranceMs = 30_000;
+/** Later than any site means, in seconds since 1970 (the year 5138); in milliseconds it was passed in 1973. */
+const expMax = 100_000_000_000;
 const nameCharsMax = 200;
 const emailCharsMax = 320;
 
@@ -32,6 +34,7 @@ async function read(jwt: string, secret: Buffer, tenantId: string): Promise<Vouc
     throw invalid(whatIsWrong(error, tenantId));
   });
   const { sub, exp, name, email } = payload;
+  if (exp > expMax) throw invalid("The JWT's exp must be in seconds since 1970, not in milliseconds.");
   if (!isLine(sub, idCharsMax)) throw invalid(`sub must be a string of 1 to ${idCharsMax} characters.`);
   return {
     id: sub,
@@ -54,6 +57,8 @@ function whatIsWrong(error: unknown, tenantId: string): string {
   if (error instanceof errors.JWTExpired) return "The JWT has expired: exp is in the past.";
   if (error instanceof errors.JWTClaimValidationFailed) {
     if (error.claim === "aud") return `The JWT's aud must be "${tenantId}".`;
+    if (error.claim === "nbf" && error.reason === "check_failed")
+      return "The JWT is not valid yet: nbf is in the future.";
     return `The JWT's ${error.claim} is missing or does not hold.`;
   }
   return "identity is not a JWT.";

@@ -63,8 +63,8 @@ export const attemptsOn = ({
 }: Modules): Record<string, Record<string, Attempt | null>> => ({
   budgets: {
     // What was refused has seen that somebody spent something.
-    reserve: async (tx) => (await budgets.reserve(tx, spenderOf(1e12), [])) instanceof Error,
-    refusal: async (tx) => (await budgets.refusal(tx, spenderOf(1_000), "mine")) && "secret",
+    reserve: async (tx) => (await budgets.reserve(tx, keys, spenderOf(1e12), [])) instanceof Error,
+    refusal: async (tx) => (await budgets.refusal(tx, keys, spenderOf(1_000), "mine")) && "secret",
     settle: (tx) => budgets.settle(tx, spent, ending, []),
     secondsToMidnight: null, // reads no database
     sweep: null, // the system's

@@ -33,6 +33,32 @@ test("ALLOWED_ORIGINS=* is warned about", async () => {
   ]);
 });
 
+/** What is told of the configuration with these tenants' files and this environment. */
+async function bannerOf(tenants: Record<string, string>, environment: Record<string, string> = {}) {
+  const folder = temporaryFolder();
+  for (const [tenant, text] of Object.entries(tenants))
+    await Bun.write(`${folder}/tenants/${tenant}.env`, text);
+  return banner(load(folder, environment), "all", 3000);
+}
+
+test("tenants whose visitors may use a real model without bound are named", async () => {
+  const real = "LLM_API_KEY=a-key";
+  expect(await bannerOf({ demo: "", shop: `${real}\nDAILY_TOKENS_MAX=100000` })).not.toContain(
+    "DAILY_TOKENS_MAX",
+  );
+  expect(await bannerOf({ local: `${real}\nDAILY_TOKENS_MAX=off` })).not.toContain("DAILY_TOKENS_MAX");
+  const perVisitor = "DAILY_TOKENS_PER_VISITOR_MAX=100000"; // and of visitors there may be any number
+  const text = await bannerOf({ demo: "", shop: real, blog: `${real}\n${perVisitor}` });
+  expect(text).toMatch(/\nNext: set DAILY_TOKENS_MAX; without it nothing bounds .*: blog, shop\n/);
+});
+
+test("tenants that are for users the site vouches for are named", async () => {
+  const secret = `IDENTITY_SECRET=${"k".repeat(32)}`;
+  expect(await bannerOf({ shop: secret })).not.toContain("identity");
+  const text = await bannerOf({ shop: secret, club: `${secret}\nIDENTITY=required` });
+  expect(text).toContain("  identity  required by club\n");
+});
+
 test("a worker serves no page, and says nothing of where it may be embedded", async () => {
   const origins = { shop: "*", acme: "" };
   expect([

@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { type Browser, chromium, type Page } from "playwright-core";
 import { devDependencies as versions } from "../package.json";
+import { fontsConfiguration } from "./fonts.ts";
 import { atTheEnd, repository, temporaryFolder, untilItExits } from "./support.ts";
 
 let shared: Promise<Browser> | undefined;
@@ -19,13 +20,17 @@ async function start(): Promise<Browser> {
   // None of the flags the package recommends: they would switch off site isolation and web security.
   const launched = await chromium.launch({
     executablePath: join(folder, "chromium"),
-    // The names of made-up sites (RFC 2606) are this machine, where a test may serve them.
-    args: ["--host-resolver-rules=MAP *.example 127.0.0.1, MAP *.test 127.0.0.1"],
-    // Its own NSS and font everywhere, so that every machine draws the same and none needs them installed.
+    args: [
+      // The names of made-up sites (RFC 2606) are this machine, where a test may serve them.
+      "--host-resolver-rules=MAP *.example 127.0.0.1, MAP *.test 127.0.0.1",
+      // Letters are smoothed in greys: in colours a picture of them depends on where on the page they are.
+      "--disable-lcd-text",
+    ],
+    // Its own NSS and fonts everywhere, so that every machine draws the same and none needs them installed.
     env: {
       HOME: folder,
       LD_LIBRARY_PATH: join(folder, "al2023/lib"),
-      FONTCONFIG_PATH: join(folder, "fonts"),
+      FONTCONFIG_FILE: fontsConfiguration(join(folder, "fonts/fonts")),
     },
   });
   atTheEnd(() => launched.close());

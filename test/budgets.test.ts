@@ -4,16 +4,19 @@ import { beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { type Reservation, refusal, reserve, settle, sweep } from "../src/budgets.ts";
 import type { Database } from "../src/db.ts";
 import { CipError } from "../src/errors.ts";
+import type { Keys } from "../src/keys.ts";
 import type { Tenant } from "../src/tenants.ts";
 import type { Ending, Part } from "../src/turns.ts";
 import { drain } from "./client.ts";
 import { databases } from "./database.ts";
 import { type Fleet, fleet } from "./fleet.ts";
 import { answer, type Script } from "./model.ts";
+import type { Server } from "./server.ts";
 import { expectProblem, siteOf } from "./site.ts";
 import { until } from "./support.ts";
 
 describe.each(databases)("on %s", (_name, open) => {
+  const keys = { holder: (_tenantId, whose) => `hash of ${whose}` } as Keys;
   let db: Database;
   let tenantId: string;
   beforeAll(async () => {
@@ -29,7 +32,8 @@ describe.each(databases)("on %s", (_name, open) => {
     userId,
   });
   const messages = [{ role: "user" as const, content: "nine byte" }];
-  const ask = (who: ReturnType<typeof spender>) => db.tenant(tenantId, (tx) => reserve(tx, who, messages));
+  const ask = (who: ReturnType<typeof spender>) =>
+    db.tenant(tenantId, (tx) => reserve(tx, keys, who, messages));
   const reserved = async (who: ReturnType<typeof spender>) => {
     const outcome = await ask(who);
     if (outcome instanceof CipError || !outcome) throw new Error(`nothing is reserved: ${outcome}`);
@@ -39,10 +43,12 @@ describe.each(databases)("on %s", (_name, open) => {
     db.tenant(tenantId, (tx) => settle(tx, reservation, ending, parts));
   const used = async () => {
     const rows = await db.system(
-      (tx) => tx<{ user_id: string; tokens: string }[]>`
-        select user_id, tokens from budgets where tenant_id = ${tenantId}`,
+      (tx) => tx<{ holder: string; tokens: string }[]>`
+        select holder, tokens from budgets where tenant_id = ${tenantId}`,
     );
-    return Object.fromEntries(rows.map(({ user_id, tokens }) => [user_id || "all", Number(tokens)]));
+    return Object.fromEntries(
+      rows.map(({ holder, tokens }) => [holder.replace("hash of ", "") || "all", Number(tokens)]),
+    );
   };
 
   test("a request and its answer are reserved, for the visitor and for all of them", async () => {
@@ -121,7 +127,7 @@ describe.each(databases)("on %s", (_name, open) => {
 
   test("a turn that will wait is refused where there is no room now, and reserves nothing", async () => {
     const look = (who: ReturnType<typeof spender>) =>
-      db.tenant(tenantId, (tx) => refusal(tx, who, "nine byte"));
+      db.tenant(tenantId, (tx) => refusal(tx, keys, who, "nine byte"));
     expect(await look(spender("a", 103, 103))).toBeUndefined();
     expect(await used()).toEqual({});
     await reserved(spender("a", 110, 1000));
@@ -154,21 +160,21 @@ describe("two instances on one database", () => {
     site: `DAILY_TOKENS_MAX=${each * 5 + 1}`,
     visitor: `DAILY_TOKENS_PER_VISITOR_MAX=${each * 5 + 1}`,
     single: `DAILY_TOKENS_MAX=${each}`,
-    tiny: "DAILY_TOKENS_MAX=100",
+    tiny: "LLM_MAX_TOKENS=100\nDAILY_TOKENS_MAX=101",
     brief: "LLM_MAX_TOKENS=10\nDAILY_TOKENS_MAX=100000",
   };
   let crew: Fleet;
-  let urls: string[];
+  let servers: Server[];
   beforeAll(async () => {
     crew = await fleet({ LLM_MAX_TOKENS: "1000", PROMPT_FILE: "prompt.md" }, tenants);
     const start = () => crew.start({ files: { "prompt.md": "Hi!" } });
-    urls = (await Promise.all([start(), start()])).map(({ url }) => url);
+    servers = await Promise.all([start(), start()]);
   });
   beforeEach(async () => {
     await crew.sql`delete from budgets`;
   });
 
-  const site = (tenant: keyof typeof tenants, i = 0) => siteOf(urls[i % 2] as string, tenant);
+  const site = (tenant: keyof typeof tenants, i = 0) => siteOf(servers[i % 2]?.url ?? "", tenant);
   const ask = (tenant: keyof typeof tenants, token: string, i = 0, headers: Record<string, string> = {}) =>
     site(tenant, i).on("POST", "/turns", { token, headers, body: { message: "Hi!" } });
   const later = { prefer: "respond-async" };
@@ -208,6 +214,15 @@ describe("two instances on one database", () => {
     if (tenant === "visitor") expect((await ask(tenant, tokens[1] as string)).status).toBe(200);
   });
 
+  test("the log says once that a site has used up its day, not each time, and nothing of a visitor", () => {
+    const told = (server: Server | undefined) =>
+      [...(server?.stderr() ?? "").matchAll(/"level":"warn".*"tenant_id":"(\w+)".*the day are used up/g)].map(
+        ([, tenant]) => tenant,
+      );
+    // Of the 200 messages each has refused many.
+    expect(servers.map(told)).toEqual([["site"], ["site"]]);
+  });
+
   test("an answer is settled on what the model reports, else on what was sent and said", async () => {
     const token = await site("single").visitor();
     script([
@@ -232,6 +247,28 @@ describe("two instances on one database", () => {
     const { conversation_id } = await site("single").said(token, id, "Hello!");
     await site("single", 1).on("DELETE", `/conversations/${conversation_id}`, { token });
     await toBeUsed("single", 2 + 2);
+  });
+
+  test("also where it ends before anybody has noticed that", async () => {
+    const release = holdAll();
+    const token = await site("single").visitor();
+    const response = await ask("single", token);
+    const id = response.headers.get("location")?.split("/").at(-1) ?? "";
+    const { conversation_id } = await site("single").turn(token, id);
+    // Every look at the turns that run waits for this lock, and so does the deletion; then the answer ends.
+    await crew.sql.begin(async (tx) => {
+      await tx`delete from conversations where tenant_id = 'single' and id = ${conversation_id}`;
+      release();
+      await until(
+        async () =>
+          (
+            await crew.sql`select from pg_stat_activity where wait_event_type = 'Lock' and query ilike '%update turns set%finished_at = now()%'`
+          ).length > 0,
+        "the end of the answer is to be stored",
+      );
+    });
+    await drain(response);
+    await toBeUsed("single", 7 + 1);
   });
 
   test("a model that refuses costs nothing", async () => {
@@ -291,7 +328,7 @@ describe("two instances on one database", () => {
     const response = await ask("tiny", await site("tiny").visitor());
     expect(response.headers.get("retry-after")).toBeNull();
     const { detail } = await expectProblem(response, 429, "budget_exhausted");
-    expect(detail).toContain("may use 1002 tokens, and the budget of a whole day is 100.");
+    expect(detail).toContain("may use 102 tokens, and the budget of a whole day is 101.");
   });
 
   test("a model that will not stop is stopped, and its answer counted as far as it came", async () => {

@@ -114,6 +114,8 @@ describe("where a setting comes from", () => {
         visitorsPerAddress: { count: 60, periodMs: 3_600_000 },
         readsPerVisitor: { count: 300, periodMs: 60_000 },
         concurrentRunsPerVisitorMax: 3,
+        connectionsPerVisitorMax: 50,
+        connectionsPerAddressMax: 500,
         dailyTokensMax: undefined,
         dailyTokensPerVisitorMax: undefined,
       },
@@ -222,11 +224,29 @@ describe("mistakes in the files", () => {
   test("in the environment only a near miss of a name of ours is a problem", () => {
     const others = { PATH: "/bin", POTR: "1", HOME: "/", LLM_CACHE: "1", DATABASE_HOST: "db", UI: "1" };
     expect(loaded({}, others).instance.port).toBe(3000);
-    const misses = { LLM_MODLE: "x", UI_TITTLE: "x", DATABASE_URI: "x", TENANT_DIR: "x" };
-    const meant = ["LLM_MODEL", "UI_TITLE", "DATABASE_URL", "TENANTS_DIR"];
+    const more = {
+      LOGLEVEL: "debug",
+      API_KEY: "k",
+      DATADIR: "/",
+      HOSTS: "a",
+      IDENTIFIER: "1",
+      PUBLIC_KEY: "k",
+    };
+    expect(loaded({}, more).instance.port).toBe(3000);
+    const misses = {
+      LLM_MODLE: "LLM_MODEL",
+      UI_TITTLE: "UI_TITLE",
+      DATABASE_URI: "DATABASE_URL",
+      TENANT_DIR: "TENANTS_DIR",
+      DAILY_TOKEN_MAX: "DAILY_TOKENS_MAX",
+      ALOWED_ORIGINS: "ALLOWED_ORIGINS",
+      LIMIT_MESSAGE_PER_VISITOR: "LIMIT_MESSAGES_PER_VISITOR",
+      IDENTITI: "IDENTITY",
+      SECERT_KEY: "SECRET_KEY",
+    };
     expect(problems({}, misses)).toEqual(
-      Object.keys(misses).map(
-        (name, i) => `environment: ${name} is no setting of cip; did you mean ${meant[i]}?`,
+      Object.entries(misses).map(
+        ([name, meant]) => `environment: ${name} is no setting of cip; did you mean ${meant}?`,
       ),
     );
   });
@@ -248,11 +268,11 @@ describe("mistakes in the files", () => {
     expect(problems(folder, { PROMPT_FILE: "p.md" })).toEqual([
       ".env: must be saved as UTF-8",
       "tenants/a.env: must be saved as UTF-8",
-      "tenants/b.env: must be a file, but is a folder",
+      "tenants/b.env: is a folder; it must be a file",
       "tenants/c.env: cannot be read (ELOOP); check its owner and permissions",
       "environment: PROMPT_FILE names a file that must be saved as UTF-8",
     ]);
-    expect(problem({ ".env/x": "" })).toBe(".env: must be a file, but is a folder");
+    expect(problem({ ".env/x": "" })).toBe(".env: is a folder; it must be a file");
   });
 
   test("files in the tenants' folder are tenants, save hidden ones, README.md and examples", () => {
@@ -386,6 +406,26 @@ describe("values", () => {
     });
   });
 
+  test("a language that the page has no words in is warned about, for the model may know it", () => {
+    const files = { "tenants/a.env": "UI_LANGUAGE=it", "tenants/b.env": "UI_LANGUAGE=pt-BR" };
+    const config = loaded(files);
+    expect(tenant(config, "a").ui.language).toBe("it");
+    expect(config.warnings).toEqual([expect.stringMatching(/^tenants\/a\.env: .*UI_LANGUAGE.* en, ru, /)]);
+  });
+
+  test("off takes away for one tenant what bounds the others", () => {
+    const names = ["DAILY_TOKENS_MAX", "DAILY_TOKENS_PER_VISITOR_MAX", "CONCURRENT_RUNS_MAX"];
+    const all = (value: string) => names.map((name) => `${name}=${value}`).join("\n");
+    const config = loaded({ ".env": all("5000"), "tenants/a.env": all("off"), "tenants/b.env": "" });
+    const boundsOf = (id: string) => {
+      const { concurrentRunsMax, limits } = tenant(config, id);
+      return [limits.dailyTokensMax, limits.dailyTokensPerVisitorMax, concurrentRunsMax];
+    };
+    expect(boundsOf("a")).toEqual([null, null, undefined]);
+    expect(boundsOf("b")).toEqual([5000, 5000, 5000]);
+    expect(refusal("DAILY_TOKENS_MAX=none")).toEndWith("from 1 to 1000000000000, or off");
+  });
+
   test("rates are counts in a time, or off", () => {
     const { limits } = tenant(
       loaded({
@@ -460,7 +500,9 @@ describe("the prompt", () => {
       ["a", "b"].map((id) => `tenants/${id}.env: PROMPT_FILE names a file that ${remedy}`);
     expect(problems(named)).toEqual(both("does not exist"));
     expect(problems({ ...named, "p.md": " \n" })).toEqual(both("is empty"));
-    expect(problems({ ...named, "p.md/x": "" })).toEqual(both("must be a file, but is a folder"));
+    expect(problems({ ...named, "p.md/x": "" })).toEqual(
+      ["a", "b"].map((id) => `tenants/${id}.env: PROMPT_FILE names a folder; it must be a file`),
+    );
   });
 });
 
@@ -527,6 +569,19 @@ describe("the model", () => {
     expect(
       tenant(loaded({ ".env": `${lines}\nLLM_FALLBACK_API_KEY=f` })).model.fallback?.apiKey?.reveal(),
     ).toBe("f");
+  });
+
+  test("a day's tokens are more than one answer may use, or nothing would ever be answered", () => {
+    for (const name of ["DAILY_TOKENS_MAX", "DAILY_TOKENS_PER_VISITOR_MAX"]) {
+      expect(refusal(`${name}=4096`)).toStartWith(`.env: ${name} must be above LLM_MAX_TOKENS`);
+      expect(loaded({ ".env": `${name}=4097` }).tenants.size).toBe(1);
+      const inherited = {
+        ".env": `${name}=5000`,
+        "tenants/a.env": "LLM_MAX_TOKENS=5000",
+        "tenants/b.env": "",
+      };
+      expect(problem(inherited)).toStartWith(`.env: ${name} must be above LLM_MAX_TOKENS`);
+    }
   });
 
   test("two that differ only in a key are two", () => {
@@ -625,17 +680,22 @@ describe("secrets", () => {
     );
   });
 
-  test("in a file that is missing, empty, a folder or no text are problems", () => {
+  test("in a file that is missing, empty or no text are problems", () => {
     const bad: [Files, string][] = [
       [{}, "does not exist"],
       [{ key: "\n" }, "is empty"],
-      [{ "key/x": "" }, "must be a file, but is a folder"],
       [{ key: new Uint8Array([0xff]) }, "must be saved as UTF-8"],
     ];
     for (const [files, remedy] of bad)
       expect(problem({ ...files, "tenants/a.env": "LLM_API_KEY_FILE=key" })).toBe(
         `tenants/a.env: LLM_API_KEY_FILE names a file that ${remedy}`,
       );
+  });
+
+  test("in a folder is a problem", () => {
+    expect(problem({ "tenants/a.env": "LLM_API_KEY_FILE=key", "key/x": "" })).toBe(
+      "tenants/a.env: LLM_API_KEY_FILE names a folder; it must be a file",
+    );
   });
 
   test("SECRET_KEY needs 32 bytes, not characters", () => {
@@ -724,7 +784,7 @@ describe("secrets", () => {
   });
 
   test("that open more than one site are warned of, in one line a setting", () => {
-    const [secret, key, other] = ["s", "k", "o"].map((letter) => letter.repeat(32));
+    const [secret, key, other] = ["s".repeat(32), "k".repeat(32), "o".repeat(32)];
     const files = { "tenants/a.env": "", "tenants/b.env": "", "tenants/c.env": "" };
     const warnings = (lines: string, more: Files = {}) =>
       loaded({ ...files, ".env": lines, ...more }).warnings;

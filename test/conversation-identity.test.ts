@@ -2,7 +2,7 @@
 import { beforeAll, expect, test } from "bun:test";
 import { createHmac } from "node:crypto";
 import { browser, page } from "./browser.ts";
-import { chatIn } from "./chat.ts";
+import { chatIn, statusLogged } from "./chat.ts";
 import { type Site, startSite } from "./site.ts";
 import { until } from "./support.ts";
 
@@ -13,8 +13,8 @@ beforeAll(async () => {
 });
 
 /** The chat in a frame of a page of this server, which talks to it as the loader does. */
-async function framed() {
-  const window = await page(await browser(), {});
+async function framed(expected: RegExp[] = []) {
+  const window = await page(await browser(), { expected });
   await window.goto(site.url);
   await window.evaluate(async (url) => {
     const frame = document.createElement("iframe");
@@ -39,7 +39,7 @@ async function framed() {
     });
   const storedKeys = () =>
     window.evaluate(() => Object.keys(localStorage).filter((key) => key.startsWith("cip:")));
-  return { ...chatIn(window.frameLocator("#ours")), say, signIn, storedKeys };
+  return { ...chatIn(window.frameLocator("#ours")), window, say, signIn, storedKeys };
 }
 
 test("somebody else who signs in does not see what was said, and whoever comes back does", async () => {
@@ -62,6 +62,30 @@ test("somebody else who signs in does not see what was said, and whoever comes b
   await chat.ask("Still me");
   await chat.shows("echo: Still me");
   expect(await chat.turns.count()).toBe(2);
+});
+
+test("what did not get through is kept for whoever wrote it, whatever others write in between", async () => {
+  const chat = await framed([statusLogged(503)]);
+  await chat.signIn("ada");
+  await until(async () => (await chat.storedKeys()).includes("cip:default:user"), "she is known");
+  await chat.ask("Hello");
+  await chat.shows("echo: Hello");
+  await chat.idle();
+  await chat.window.route("**/turns", (route) => route.fulfill({ status: 503 }), { times: 1 });
+  await chat.ask("For nobody else");
+  await chat.refusal.getByText("The server could not take the message.").waitFor();
+  await chat.signIn("bob");
+  await until(async () => (await chat.box.inputValue()) === "", "her words are gone");
+  await chat.ask("I am bob");
+  await chat.shows("echo: I am bob");
+  await chat.idle();
+  await chat.signIn("ada");
+  await chat.shows("echo: Hello");
+  await until(
+    async () => (await chat.box.inputValue()) === "For nobody else",
+    "she is given her words",
+    30_000,
+  );
 });
 
 test("who signs out leaves nothing behind", async () => {

@@ -95,7 +95,7 @@ describe("the conversations", () => {
     await chat.page.route("**/conversations", (route) => route.fulfill({ status: 503 }), { times: 1 });
     await chat.open();
     await chat.panel.getByText("The conversations could not be loaded.").waitFor();
-    await chat.within("Show more").click();
+    await chat.within("Try again").click();
     await chat.lists(["One"]);
   });
 });

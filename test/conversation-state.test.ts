@@ -1,6 +1,7 @@
 // What goes on, said in words: what an answer waits for, why nothing comes, when to come back; and the suggestions.
 import { beforeAll, describe, expect, test } from "bun:test";
 import { kept, openChat, statusLogged, stored } from "./chat.ts";
+import { badLine } from "./proxy.ts";
 import { type Site, siteOf, startSite } from "./site.ts";
 import { until } from "./support.ts";
 
@@ -14,6 +15,7 @@ beforeAll(async () => {
       narrow: "CONCURRENT_RUNS_MAX=1",
       rare: "LIMIT_MESSAGES_PER_VISITOR=1/1d",
       suggesting: `UI_SUGGESTIONS=${suggested.join("|")}`,
+      spent: "LLM_MAX_TOKENS=10\nDAILY_TOKENS_MAX=3000\nMESSAGE_CHARS_MAX=10000",
       members: "IDENTITY=required\nIDENTITY_SECRET=a-secret-of-the-site-that-is-long-enough",
     },
   });
@@ -92,6 +94,30 @@ describe("a limit", () => {
     expect(await chat.box.inputValue()).toBe("Two");
   });
 
+  // A token is three bytes of what is asked, or fewer.
+  const asking = (tokens: number) => "Why".repeat(tokens);
+
+  test("on the tokens of a day is said to be over with that day", async () => {
+    const spent = siteOf(site.url, "spent");
+    const { releaseAll } = site.hold([{ text: "Because" }]);
+    await spent.begin(await spent.visitor(), asking(1_600));
+    const chat = await openChat(site.url, { expected: [statusLogged(429)] }, "spent");
+    await chat.ask(asking(1_600));
+    await chat.refusal.getByText("The chat has said all that it may for today.").waitFor();
+    // It is counted in the last moments of a day only.
+    expect(await chat.refusal.textContent()).toMatch(/ (from .*\d:\d\d (AM|PM) on|in \d+ seconds?)\.$/);
+    expect(await chat.box.inputValue()).toBe(asking(1_600));
+    releaseAll();
+  });
+
+  test("that one message is over by itself has it shortened", async () => {
+    const chat = await openChat(site.url, { expected: [statusLogged(429)] }, "spent");
+    await chat.ask(asking(3_100));
+    await chat.refusal
+      .getByText(/^This message is too long. Please shorten it and send it again.$/)
+      .waitFor();
+  });
+
   test.each([
     ["too_many_requests", 20, "Too many messages in a short time. Please send it again in 20 seconds."],
     ["too_many_runs", 5, "Too many answers are being written right now. Please send it again in 5 seconds."],
@@ -125,6 +151,58 @@ test("a browser that is offline is told so, and the answer goes on when it is ba
   await chat.shows("One two");
   await chat.idle();
   expect(await stored(site, chat.page)).toMatchObject([{ status: "done", answer: "One two" }]);
+});
+
+test("a browser whose connection is gone is told that it is offline, and goes on by itself once it is back", async () => {
+  const line = await badLine(site.url);
+  const chat = await openChat(line.url, { expected: [/net::ERR_/] });
+  const { releaseAll } = site.hold([{ text: "One" }, { text: " two" }]);
+  await chat.ask("Count");
+  await chat.shows("One");
+  await chat.page.context().setOffline(true);
+  line.down(true);
+  await chat.status.getByText("You are offline. The chat goes on as soon as you are back.").waitFor();
+  releaseAll();
+  line.down(false);
+  await chat.page.context().setOffline(false);
+  await chat.shows("One two");
+  await chat.idle();
+  expect(await chat.status.textContent()).toBe("");
+});
+
+describe("a laptop that has slept", () => {
+  const wakes: Record<string, () => void> = {
+    "is looked at again": () => document.dispatchEvent(new Event("visibilitychange")),
+    "is online again": () => window.dispatchEvent(new Event("online")),
+    "is back at this page": () =>
+      window.dispatchEvent(new PageTransitionEvent("pageshow", { persisted: true })),
+  };
+
+  test.each(Object.entries(wakes))("asks for the rest of an answer anew once it %s", async (_, wake) => {
+    const chat = await openChat(site.url);
+    const { releaseAll } = site.hold([{ text: "One" }, { text: " two" }]);
+    await chat.ask("Count");
+    await chat.shows("One");
+    const resumed = chat.page.waitForRequest((request) => request.url().includes("/stream?after="));
+    // Time has passed that no timer has seen; the connection looks as it did.
+    await chat.page.evaluate(`{ const now = Date.now; Date.now = () => now() + 20_000; (${wake})() }`);
+    await resumed;
+    releaseAll();
+    await chat.shows("One two");
+    await chat.idle();
+    expect(await stored(site, chat.page)).toHaveLength(1);
+  });
+
+  test.each(Object.entries(wakes))("shows what was said elsewhere once it %s", async (_, wake) => {
+    const chat = await openChat(site.url);
+    await chat.ask("Hello");
+    await chat.shows("echo: Hello");
+    await chat.idle();
+    const { token, conversation } = await kept(chat.page);
+    await site.ask(token, "From elsewhere", { conversation_id: conversation });
+    await chat.page.evaluate(`(${wake})()`);
+    await chat.shows("echo: From elsewhere");
+  });
 });
 
 test("a message that is sent offline stays in the box, and is told why", async () => {

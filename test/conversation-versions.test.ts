@@ -83,7 +83,7 @@ describe("an edited message", () => {
   test("is answered in the place of the old one, and what came after it goes", async () => {
     const chat = await chatAfter(["One", "Two"]);
     await chat.button("Edit message").first().click();
-    await chat.page.getByText("What follows will be replaced too.").waitFor();
+    await chat.page.getByText("What follows leaves the conversation.").waitFor();
     expect(await chat.editor.inputValue()).toBe("One");
     await chat.editor.fill("Uno");
     await chat.editor.press("Enter");

@@ -180,7 +180,15 @@ describe("kill -9 during the first start", () => {
     const copy = temporaryFolder();
     cpSync(join(repository, "src"), join(copy, "src"), { recursive: true });
     mkdirSync(join(copy, "dist"));
-    for (const path of ["sql", "prompts", "package.json", "tsconfig.json", "node_modules", "dist/public"])
+    for (const path of [
+      "sql",
+      "prompts",
+      "public",
+      "package.json",
+      "tsconfig.json",
+      "node_modules",
+      "dist/public",
+    ])
       symlinkSync(join(repository, path), join(copy, path));
     const command = [
       process.execPath,

@@ -129,6 +129,44 @@ describe("a database", () => {
     for (const turn of await Promise.all(stuck)) expect(turn.status).toBe("done");
     expect(await site.ask(token, "6")).toMatchObject({ status: "done" });
   });
+
+  test("that fails a hundred requests at once is in the log once a second", async () => {
+    const ground = await fleet();
+    const server = await ground.start({ env: { DATABASE_POOL_SIZE: "1" } });
+    const site = siteOf(server.url);
+    const token = await site.visitor();
+    const lines = () =>
+      `${server.stdout()}${server.stderr()}`.split('"code":"database_unavailable"').length - 1;
+    const begun = performance.now();
+    await ground.sql.begin(async (tx) => {
+      await tx`lock table conversations in access exclusive mode`;
+      const asked = Array.from({ length: 100 }, () => site.on("GET", "/conversations", { token }));
+      const statuses = (await Promise.all(asked)).map(({ status }) => status);
+      expect(statuses).toEqual(asked.map(() => 503));
+    });
+    await until(() => lines() > 0, "it is logged");
+    expect(lines()).toBeLessThanOrEqual(Math.ceil((performance.now() - begun) / 1_000));
+  });
+
+  test("is asked once whether it is there, however many want to know", async () => {
+    const ground = await fleet();
+    const site = siteOf((await ground.start()).url);
+    const token = await site.visitor();
+    const ask = () => fetch(`${site.url}/readyz`).then(({ status }) => status);
+    const looks = () => ground.sql`
+      select from pg_stat_activity
+      where datname = current_database() and wait_event_type = 'Lock' and query like '%from migrations%'`;
+    const asked: Promise<number>[] = [];
+    await ground.sql.begin(async (tx) => {
+      await tx`lock table migrations in access exclusive mode`;
+      // What was seen before is good for a second.
+      await until(async () => asked.push(ask()) && (await looks()).length > 0, "it is looked at");
+      for (let i = 0; i < 50; i++) asked.push(ask());
+      expect((await site.on("GET", "/conversations", { token })).status).toBe(200);
+      expect(await looks()).toHaveLength(1);
+    });
+    expect(new Set(await Promise.all(asked))).toEqual(new Set([200]));
+  });
 });
 
 test("locks of a process that fell asleep in mid-transaction are free again after five seconds", async () => {

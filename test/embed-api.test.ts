@@ -50,6 +50,19 @@ describe("a command", () => {
     expect(moves).toEqual(["open", "close", "open", "close"]);
   });
 
+  test("sends a message into the conversation that has yet to be read", async () => {
+    const { window, chat, hears } = await open();
+    await cip(window, "send", "One");
+    await chat.shows("echo: One");
+    await chat.idle();
+    await cip(window, "close");
+    await window.reload();
+    await cip(window, "send", "Two");
+    await hears("message");
+    await chat.shows("echo: Two");
+    expect(await chat.turns.count()).toBe(2);
+  });
+
   test("sends a message, with where the visitor is and what the site says of it", async () => {
     const { window, chat, hears } = await open();
     const asked = window.waitForRequest((request) => request.url().endsWith("/v1/listed/turns"));

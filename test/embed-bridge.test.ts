@@ -100,7 +100,9 @@ test("the chat reads no words from its address", async () => {
 test("the loader hears no other frame, nor its own once that shows another site, and tells that nothing", async () => {
   const listening = `<script>window.heard=[];addEventListener("message",({data})=>heard.push(data))</script>`;
   const beside = `<iframe src="${addressOf(evil, "")}"></iframe><iframe src="${site.url}/listed?beside"></iframe>`;
-  const window = await visit(origin, `<body>${beside}${snippet()}`, { expected: [/postMessage/] });
+  const window = await visit(origin, `<body>${beside}${snippet()}`, {
+    expected: [/postMessage/, /^cip: the chat does not answer/],
+  });
   await launcher(window, "Open chat").click();
   await chatIn(window.frameLocator("cip-chat iframe")).box.waitFor();
   await window.locator(".frame.ready").waitFor({ state: "attached" });

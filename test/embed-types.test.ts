@@ -13,6 +13,8 @@ const right = [
   'cip("identify", "token")',
   'cip("identify", { user_id: "1", user_hash: "ab" })',
   'cip("identify", async () => "token")',
+  'cip("identify", async () => (location.hash ? "token" : undefined))',
+  'cip("identify", () => null)',
   'cip("locale", "de")',
   'cip("on", "message", ({ tenant, text, turn_id }) => console.log(tenant, text, turn_id))',
   'cip("on", "unread", ({ count }) => count.toFixed())',

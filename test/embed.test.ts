@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { languages } from "../src/languages.ts";
 import { browser, page } from "./browser.ts";
-import { chatIn } from "./chat.ts";
+import { chatIn, statusLogged } from "./chat.ts";
 import { addressOf, shop, snippetOf, visit } from "./shop.ts";
 import { type Site, startSite } from "./site.ts";
 import { repository, until } from "./support.ts";
@@ -148,9 +148,17 @@ describe("the loader", () => {
     expect(await inside.evaluate((node) => getComputedStyle(node).width)).not.toBe("5px");
   });
 
+  test("says on the console what may be wrong where the chat does not answer", async () => {
+    const expected = [/frame-ancestors/, /ERR_BLOCKED_BY_RESPONSE/, /postMessage/, /^cip: /];
+    const window = await visit(hosts.unlisted, `<body>${snippet()}`, { expected });
+    const said = window.waitForEvent("console", (message) => message.text().startsWith("cip: "));
+    await window.getByRole("button", { name: "Open chat" }).click();
+    expect((await said).text()).toContain(`Is ${hosts.unlisted} in its ALLOWED_ORIGINS?`);
+  });
+
   test("leaves its own button on a phone until the chat has one, so that nobody is caught in it", async () => {
     const phone = { width: 390, height: 844 };
-    const refused = [/frame-ancestors/, /ERR_BLOCKED_BY_RESPONSE/, /postMessage/];
+    const refused = [/frame-ancestors/, /ERR_BLOCKED_BY_RESPONSE/, /postMessage/, /^cip: /];
     const wrong = await visit(hosts.unlisted, snippet(), { ...phone, expected: refused });
     await wrong.getByRole("button", { name: "Open chat" }).click();
     await wrong.getByRole("button", { name: "Close chat" }).click();
@@ -176,7 +184,7 @@ describe("the loader", () => {
     ['data-tenant="listed" data-target="#nowhere"', "#nowhere"],
     ['data-tenant="misspelled"', "misspelled"],
   ])("says on the console what is wrong with a snippet of %p", async (attributes, what) => {
-    const window = await page(await browser(), { expected: [/^cip: /, /CORS policy/, /ERR_FAILED/] });
+    const window = await page(await browser(), { expected: [/^cip: /, statusLogged(404)] });
     const said = window.waitForEvent("console", (message) => message.text().startsWith("cip: "));
     await window.goto(addressOf(hosts.listed, `<body>${snippet(attributes)}`));
     expect((await said).text()).toContain(what);

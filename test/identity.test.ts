@@ -128,7 +128,12 @@ describe("the site's word does not hold", () => {
     ["one that was cut", async () => (await jwt()).slice(0, -3), /signature/],
     ["one that has ended", () => jwt({ exp: inSeconds(-40) }), /expired/],
     ["one that never ends", () => jwt({ exp: undefined }), /exp is missing/],
-    ["one that begins later", () => jwt({ nbf: inSeconds(60) }), /nbf/],
+    ["one that begins later", () => jwt({ nbf: inSeconds(60) }), /not valid yet: nbf/],
+    [
+      "one that ends in so many milliseconds",
+      () => jwt({ exp: Date.now() + 600_000 }),
+      /exp must be in seconds/,
+    ],
     ["one for another site", () => jwt({ aud: "other" }), /aud must be "shop"/],
     ["one for no site", () => jwt({ aud: undefined }), /aud must be "shop"/],
     ["one of nobody", () => jwt({ sub: undefined }), /sub/],

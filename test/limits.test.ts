@@ -1,11 +1,13 @@
 // How often visitors may come: buckets that are exact over instances, and what a client is told of them.
 import { beforeAll, describe, expect, test } from "bun:test";
+import { createHmac } from "node:crypto";
 import type { Database } from "../src/db.ts";
-import type { CipError } from "../src/errors.ts";
+import { CipError } from "../src/errors.ts";
 import { Gate } from "../src/gate.ts";
 import type { Keys } from "../src/keys.ts";
 import { type Bucket, secondsOf, sweep } from "../src/limits.ts";
-import { call } from "./client.ts";
+import { canary } from "./canary.ts";
+import { call, drain } from "./client.ts";
 import { databases } from "./database.ts";
 import { type Fleet, fleet } from "./fleet.ts";
 import { answer } from "./model.ts";
@@ -97,6 +99,43 @@ describe.each(databases)("on %s", (_name, open) => {
     expect((await takeFrom("i", few)).remaining).toBe(2);
   });
 
+  test("who comes in hundreds at once holds one connection, and is refused from memory after the first time", async () => {
+    let now = 0;
+    let most = 0;
+    let all = 0;
+    const counted: Database = {
+      ...db,
+      tenant: async (tenantId, work) => {
+        all++;
+        most = Math.max(most, ++now);
+        return db.tenant(tenantId, work).finally(() => now--);
+      },
+    };
+    const gate = new Gate(counted, keys);
+    const come = (bucket: Bucket) => Array.from({ length: 300 }, () => gate.pass("l", [bucket, many]));
+    const came = await Promise.allSettled(come(few));
+    expect(came.filter(({ status }) => status === "fulfilled")).toHaveLength(3);
+    expect({ most, all }).toEqual({ most: 1, all: 4 });
+  });
+
+  test("who stands behind one that finds no database does not wait to find none", async () => {
+    let tries = 0;
+    const away: Database = {
+      ...db,
+      tenant: async () => {
+        tries++;
+        await Bun.sleep(50);
+        throw new CipError("database_unavailable");
+      },
+    };
+    const gate = new Gate(away, keys);
+    const came = await Promise.allSettled(Array.from({ length: 100 }, () => gate.pass("m", [few])));
+    expect(came.filter(({ status }) => status === "rejected")).toHaveLength(100);
+    expect(tries).toBe(1);
+    await expect(gate.pass("m", [few])).rejects.toThrow("database");
+    expect(tries).toBe(2);
+  });
+
   test("and passes again once the time has come", async () => {
     const gate = new Gate(db, keys);
     const brief = { policy: "brief", rate: { count: 1, periodMs: 1_000 }, whose: undefined };
@@ -134,6 +173,7 @@ describe("two instances on one database", () => {
   const held = 10;
   const requests = 200;
   const apiKey = "k".repeat(40);
+  const secret = canary("IDENTITY_SECRET");
   const tenants = {
     visitor: `LIMIT_MESSAGES_PER_VISITOR=${held}/1h`,
     address: `LIMIT_MESSAGES_PER_ADDRESS=${held}/1h`,
@@ -145,6 +185,10 @@ describe("two instances on one database", () => {
     once: "LIMIT_MESSAGES_PER_VISITOR=1/1h",
     alone: "CONCURRENT_RUNS_PER_VISITOR_MAX=1",
     socket: "LIMIT_MESSAGES_PER_VISITOR=1/1h\nLIMIT_READS_PER_VISITOR=1/1h",
+    keyed: "LIMIT_READS_PER_VISITOR=3/1h",
+    vouched: `IDENTITY_SECRET=${secret}\nLIMIT_READS_PER_VISITOR=2/1h`,
+    open: "CONNECTIONS_PER_VISITOR_MAX=2",
+    near: "CONNECTIONS_PER_ADDRESS_MAX=3",
     backend: `API_KEYS=${apiKey}
       LIMIT_READS_PER_VISITOR=1/1h
       LIMIT_MESSAGES_PER_ADDRESS=1/1h
@@ -295,6 +339,87 @@ describe("two instances on one database", () => {
     expect((await socket.say({ type: "follow", turn_id: said.turnId })).error).toMatchObject(limited);
     expect((await socket.say({ type: "stop", turn_id: said.turnId })).error).toMatchObject(limited);
     socket.close();
+  });
+
+  test("an Idempotency-Key is no way around them: to look for it is to read", async () => {
+    const [token = ""] = await visitors("keyed", 1);
+    const socket = await openSocket(urls[1] as string, token, "keyed");
+    const key = "one-and-the-same";
+    const keyed = () => ask("keyed", token, 0, { "idempotency-key": key });
+    expect([(await keyed()).status, (await keyed()).status]).toEqual([202, 202]);
+    const asked = { type: "turn", message: "message 0", idempotency_key: key };
+    expect((await socket.say(asked)).error).toBeUndefined();
+    const limited = { code: "too_many_requests", detail: expect.stringContaining('"reads"') };
+    expect((await socket.say(asked)).error).toMatchObject(limited);
+    expect(await expectProblem(keyed(), 429, "too_many_requests")).toMatchObject(limited);
+    await expectProblem(ask("keyed", token, 0, { "idempotency-key": "new" }), 429, "too_many_requests");
+    expect((await ask("keyed", token, 0)).status).toBe(202);
+    socket.close();
+  });
+
+  test("who the site vouches for gets a token as often as he may read", async () => {
+    const come = (user_id: string) =>
+      site("vouched").on("POST", "/visitors", {
+        body: { user_id, user_hash: createHmac("sha256", secret).update(user_id).digest("hex") },
+      });
+    expect([(await come("ann")).status, (await come("ann")).status]).toEqual([201, 201]);
+    await expectProblem(come("ann"), 429, "too_many_requests");
+    expect((await come("bob")).status).toBe(201);
+  });
+
+  test("streams and sockets of a visitor are open in such number only, whatever they read; closed ones make room", async () => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    crew.model.always(() => [{ text: "One" }, { hold: promise }, ...answer("done")]);
+    const [token = "", other = ""] = await visitors("open", 2);
+    const { on, stream, said, follow } = site("open");
+    const asked = await stream(token, "Hi");
+    const id = asked.headers.get("location")?.split("/").at(-1) ?? "";
+    const { conversation_id } = await said(token, id, "One");
+    const leaving = new AbortController();
+    const read = () => on("GET", `/turns/${id}/stream`, { token, signal: leaving.signal });
+    expect((await read()).status).toBe(200);
+    const tooMany = [
+      () => follow(token, id),
+      () => on("GET", `/conversations/${conversation_id}/stream`, { token }),
+      () => stream(token, "Hi again"),
+      () => on("POST", "/turns", { token, headers: { accept: "application/json" }, body: { message: "Hi" } }),
+    ];
+    for (const open of tooMany) {
+      const response = await open();
+      expect(response.headers.get("retry-after")).toMatch(/^[1-9]\d*$/);
+      await expectProblem(response, 429, "too_many_requests");
+    }
+    expect(await (await openSocket(urls[0] as string, token, "open")).closed).toBe(1008);
+    expect((await stream(other, "Hi")).status).toBe(200);
+    leaving.abort();
+    const socket = await until(async () => {
+      const socket = await openSocket(urls[0] as string, token, "open");
+      const code = await Promise.race([socket.closed, socket.say({ type: "stop", turn_id: "none" })]);
+      return code !== 1008 && socket;
+    }, "there is room for a socket");
+    await expectProblem(follow(token, id), 429, "too_many_requests");
+    socket.close();
+    resolve();
+    await drain(asked);
+    for (let i = 0; i < 4; i++)
+      await until(
+        async () => (await site("open").on("GET", `/turns/${id}/stream`, { token }).then(drain)).terminal,
+        "it is read",
+      );
+  });
+
+  test("nor more from one address, and who has not said who it is counts too", async () => {
+    const url = urls[0] as string;
+    const sockets = await Promise.all([1, 2, 3].map(() => openSocket(url, undefined, "near")));
+    expect(await (await openSocket(url, undefined, "near")).closed).toBe(1008);
+    sockets[0]?.close();
+    const [token = ""] = await visitors("near", 1);
+    const socket = await until(async () => {
+      const socket = await openSocket(url, token, "near");
+      const code = await Promise.race([socket.closed, socket.say({ type: "stop", turn_id: "none" })]);
+      return code !== 1008 && socket;
+    }, "there is room for a socket");
+    for (const one of [socket, ...sockets]) one.close();
   });
 
   test("a site's backend reads as it likes and has no address, but its users have their limits", async () => {

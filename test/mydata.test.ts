@@ -146,6 +146,18 @@ describe("as Markdown", () => {
     );
   });
 
+  test("is headed and signed Chat where the site has no name", async () => {
+    const nameless = await startSite({ env: { API_KEYS: apiKey }, tenants: { acme: "" } }, site.databaseUrl);
+    const acme = siteOf(nameless.url, "acme");
+    const token = await acme.visitor();
+    await acme.ask(token, "Hi");
+    const response = await acme.on("GET", "/visitors/me/export", {
+      token,
+      headers: { accept: "text/markdown" },
+    });
+    expect(await response.text()).toMatch(/^# Chat\n[\s\S]*\n\*\*Chat\*\*\n/);
+  });
+
   test("leaves replaced answers out", async () => {
     const token = await site.visitor();
     const { id } = await site.ask(token, "Hello");
@@ -192,18 +204,83 @@ describe("as Markdown", () => {
   });
 });
 
-test("what is asked for otherwise is refused, and so is the backend, which is no visitor", async () => {
+describe("by the backend, for the user that it names", () => {
+  const asked = (user_id: string, message: string) =>
+    site.on("POST", "/turns", {
+      token: apiKey,
+      headers: { accept: "application/json" },
+      body: { user_id, message },
+    });
+  const messagesOf = async (query: string) => {
+    const response = await site.on("GET", `/visitors/me/export?${query}`, { token: apiKey });
+    const { user, conversations } = (await response.json()) as Export;
+    return [user.user_id, conversations.flatMap(({ turns }) => turns.map(({ message }) => message))];
+  };
+  const eraseBy = async (query: string) =>
+    (await site.on("DELETE", `/visitors/me?${query}`, { token: apiKey })).status;
+
+  test("is taken along and deleted, and nobody else's is", async () => {
+    await asked("ann", "Ann's");
+    await asked("bob", "Bob's");
+    expect(await messagesOf("user_id=ann")).toEqual(["ann", ["Ann's"]]);
+    expect(await eraseBy("user_id=ann")).toBe(204);
+    expect(await messagesOf("user_id=ann&anonymous=false")).toEqual(["ann", []]);
+    expect(await messagesOf("user_id=bob")).toEqual(["bob", ["Bob's"]]);
+  });
+
+  test("is an anonymous visitor's where it says so, and only there", async () => {
+    const token = await site.visitor();
+    await site.ask(token, "Nobody knows me");
+    const id = userOf(token);
+    expect(await messagesOf(`user_id=${id}`)).toEqual([id, []]);
+    expect(await messagesOf(`user_id=${id}&anonymous=true`)).toEqual([id, ["Nobody knows me"]]);
+    expect([await eraseBy(`user_id=${id}`), await rowsOf(token)]).toEqual([204, 2]);
+    expect([await eraseBy(`user_id=${id}&anonymous=true`), await rowsOf(token)]).toEqual([204, 0]);
+  });
+});
+
+test("what is asked for otherwise is refused, and so is the backend that names nobody", async () => {
   const token = await site.visitor();
   await expectProblem(exported(token, "text/html"), 406, "not_acceptable");
   expect((await exported(token, "*/*")).headers.get("content-type")).toBe("application/json");
-  await expectProblem(exported(apiKey), 400, "bad_request");
   await site.ask(token, "Hello");
-  await expectProblem(site.on("DELETE", "/visitors/me", { token: apiKey }), 400, "bad_request");
+  for (const [key, query, status, code] of [
+    [apiKey, "", 400, "bad_request"],
+    [apiKey, "?anonymous=true", 400, "bad_request"],
+    [apiKey, "?user_id=ann&anonymous=true", 404, "not_found"], // an anonymous user's id is a UUID
+    [token, `?user_id=${userOf(token)}&anonymous=true`, 400, "bad_request"],
+  ] as const) {
+    await expectProblem(site.on("GET", `/visitors/me/export${query}`, { token: key }), status, code);
+    await expectProblem(site.on("DELETE", `/visitors/me${query}`, { token: key }), status, code);
+  }
   await expectProblem(site.on("DELETE", "/visitors/me"), 401, "unauthorized");
   expect(await rowsOf(token)).toBe(2);
 });
 
 describe("deleted", () => {
+  test("leaves the user's id in no table, though what was used of the day still counts", async () => {
+    const bounded = await startSite({
+      env: { API_KEYS: apiKey, DAILY_TOKENS_PER_VISITOR_MAX: "1000000", LIMIT_MESSAGES_PER_VISITOR: "9/1m" },
+    });
+    const sql = postgres(bounded.databaseUrl, { max: 1, onnotice: () => {} });
+    const holding = async (id: string) => {
+      const tables = await sql<{ name: string }[]>`
+        select table_name as name from information_schema.tables where table_schema = 'public'`;
+      const found = tables.map(async ({ name }) => {
+        const rows = await sql`select from ${sql(name)} t where t::text like ${`%${id}%`}`;
+        return rows.length > 0 ? [name] : [];
+      });
+      return (await Promise.all(found)).flat();
+    };
+    const token = await bounded.visitor();
+    await bounded.ask(token, "Hi");
+    expect((await holding(userOf(token))).sort()).toEqual(["conversations", "turns"]);
+    await bounded.on("DELETE", "/visitors/me", { token });
+    expect(await holding(userOf(token))).toEqual([]);
+    expect(await sql`select from budgets where tokens > 0`).toHaveLength(1);
+    await sql.end();
+  });
+
   test("is all of this visitor's and nothing of another's; twice is as good as once; the token stays valid", async () => {
     const [token, other] = [await site.visitor(), await site.visitor()];
     const { id, conversation_id } = await site.ask(token, "One");

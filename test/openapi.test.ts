@@ -25,6 +25,10 @@ type Document = {
   components: { securitySchemes: Record<string, unknown>; schemas: Record<string, unknown> };
 };
 
+/** Of a server that starts nothing. */
+const services = (environment: Record<string, string>) =>
+  ({ config: load(site.server.cwd, environment), db: {}, keys: {}, runs: {}, chat: {} }) as Services;
+
 let site: Site;
 let document: Document;
 let operations: { name: string; path: string; operation: Operation }[];
@@ -45,6 +49,18 @@ describe("the document", () => {
     expect(document.openapi).toMatch(/^3\.1\.\d+$/);
     expect(document.info).toMatchObject({ title: "cip", version: expect.stringMatching(/^\d+\.\d+\.\d+/) });
     expect(JSON.stringify(document)).not.toMatch(/\/(tmp|home|work|root)\//);
+  });
+
+  test("says where visitors reach the server, as far as it is known", async () => {
+    const serversOf = async (environment: Record<string, string>) => {
+      const app = await createApp(services(environment), true);
+      const answer = await app.handle(new Request("http://localhost/openapi.json"));
+      return ((await answer.json()) as { servers?: unknown }).servers;
+    };
+    expect(await serversOf({})).toBeUndefined();
+    expect(await serversOf({ PUBLIC_URL: "https://chat.example" })).toEqual([
+      { url: "https://chat.example" },
+    ]);
   });
 
   test("declares every parameter of every path, and no other", () => {
@@ -106,8 +122,7 @@ describe("the document", () => {
   });
 
   test("has every route of the server but the pages", async () => {
-    const services = { config: load(site.server.cwd, {}), db: {}, keys: {}, runs: {}, chat: {} } as Services;
-    const app = await createApp(services, true);
+    const app = await createApp(services({}), true);
     const pages =
       /^(GET \/(:tenant(\/logo|\/site\.js)?|\w+\.(js|d\.ts|txt|ico)|openapi\.json|assets\/.+)?|WS .*)$/;
     const routes = app.routes

@@ -74,6 +74,10 @@ test("the page knows what its site's file says, and what it must not send", asyn
   });
 });
 
+test("the demo site shows a chat that answers everybody, where there is one", async () => {
+  expect(await (await get("/")).text()).toContain('src="/embed.js" data-tenant="globex"'); // acme wants an identity
+});
+
 describe("what other sites load", () => {
   test("a module tells the loader how the chat of a site looks", async () => {
     const response = await get("/acme/site.js");
@@ -94,7 +98,9 @@ describe("what other sites load", () => {
       position: "left",
       words: expect.objectContaining({ ar: { ...arabic.loader, chat: arabic.page.title } }),
     });
-    await expectProblem(get("/nobody/site.js"), 404, "not_found");
+    const refused = await get("/nobody/site.js");
+    await expectProblem(refused, 404, "not_found");
+    expect(refused.headers.get("access-control-allow-origin")).toBe("*"); // else a browser would blame CORS
   });
 
   test("the types of the loader are there to be read", async () => {
@@ -171,6 +177,10 @@ describe("a logo", () => {
   ];
   test.each(refused)("that %s is refused", (_what, content, remedy) => {
     expect(readLogo(fileWith(content))).toEqual(new Wrong(remedy));
+  });
+
+  test("that is a folder is refused", () => {
+    expect(readLogo(temporaryFolder())).toEqual(new Wrong("names a folder; it must be a file"));
   });
 
   test("that is refused is a problem told at the start", async () => {

@@ -1,8 +1,9 @@
 // What bad input gets: a problem document with a request id, the same in production and development, and never a 500.
 import { beforeAll, describe, expect, test } from "bun:test";
+import { errors } from "../src/errors.ts";
 import { call } from "./client.ts";
 import { type Answer, raw, request } from "./rawhttp.ts";
-import { expectProblem, type Site, startSite } from "./site.ts";
+import { expectProblem, type Site, siteOf, startSite } from "./site.ts";
 
 const secretKey = "a key to sign with, of thirty-two bytes or more";
 const apiKey = "sk-the-key-of-the-model";
@@ -29,7 +30,7 @@ describe.each(["production", "development"])("in %s", (mode) => {
   beforeAll(async () => {
     site = await startSite({
       env: { NODE_ENV: mode, SECRET_KEY: secretKey, LLM_API_KEY: apiKey },
-      tenants: { default: "", acme: "" },
+      tenants: { default: "", acme: "", club: `IDENTITY=required\nIDENTITY_SECRET=${secretKey}` },
     });
     token = await site.visitor();
   });
@@ -168,6 +169,19 @@ describe.each(["production", "development"])("in %s", (mode) => {
     });
   });
 
+  test.each([
+    ["unauthorized", () => site.on("GET", "/conversations"), /Authorization: Bearer/],
+    ["identity_required", () => siteOf(site.url, "club").on("POST", "/visitors", { body: {} }), /user_hash/],
+    ["method_not_allowed", () => site.on("PUT", "/turns"), /POST, OPTIONS/],
+    ["unsupported_media_type", () => site.on("POST", "/visitors"), /Content-Type: application\/json/],
+    ["invalid_json", () => site.on("POST", "/visitors", { body: "{" }), /UTF-8/],
+  ] as const)("of %s it says what to do, which is more than what is so", async (code, ask, remedy) => {
+    const [status, title] = errors[code];
+    const { detail } = await expectProblem(ask(), status, code);
+    expect(detail).toMatch(remedy);
+    expect(detail).not.toBe(title);
+  });
+
   describe("a head", () => {
     test("that is not HTTP is refused, and its connection closed", async () => {
       const lines = (...given: string[]) => `${given.join("\r\n")}\r\n\r\n`;
@@ -281,6 +295,13 @@ describe.each(["production", "development"])("in %s", (mode) => {
       expect(body.detail).not.toContain("my-own-value");
       const visitors = site.on("POST", "/visitors", { body: { user_id: "root" } });
       await expectProblem(visitors, 422, "invalid_body");
+    });
+
+    test("says which choices there are", async () => {
+      const { id } = await site.ask(token, "Hi");
+      const rated = site.on("PUT", `/turns/${id}/feedback`, { token, body: { rating: "good" } });
+      const { detail } = await expectProblem(rated, 422, "invalid_body");
+      expect(detail).toBe("rating: Expected up, down, or null");
     });
 
     test("must say that it is JSON", async () => {

@@ -1,5 +1,6 @@
 // Answering again: a turn takes another one's place, what came after it leaves the conversation, and nothing is lost.
 import { beforeAll, describe, expect, test } from "bun:test";
+import postgres from "postgres";
 import { answer } from "./model.ts";
 import { expectProblem, type Site, startSite, type Turn } from "./site.ts";
 import { until } from "./support.ts";
@@ -55,6 +56,15 @@ test("a turn without a message asks the replaced one's again, with what came bef
   expect(told()).toEqual(["a", a.answer, "b"]);
   expect(await site.turn(token, b.id)).toEqual({ ...b, superseded_by: again.id });
   expect((await site.conversation(token, b.conversation_id)).turns).toEqual([a, again]);
+});
+
+test("a turn that was asked again and again names the newest fifty of those it replaced", async () => {
+  const [first] = (await conversation("again")) as [Turn];
+  const ids = Array.from({ length: 50 }, () => crypto.randomUUID());
+  const sql = postgres(site.databaseUrl, { max: 1 });
+  await sql`update turns set versions = ${sql.json(ids)} where id = ${first.id}`;
+  await sql.end();
+  expect((await replaced({ replaces: first.id })).versions).toEqual([...ids.slice(1), first.id]);
 });
 
 test("an edited message takes the place of the old one and of all that followed", async () => {

@@ -43,6 +43,8 @@ const unlimited = {
   LIMIT_VISITORS_PER_ADDRESS: "off",
   LIMIT_READS_PER_VISITOR: "off",
   CONCURRENT_RUNS_PER_VISITOR_MAX: "1000",
+  CONNECTIONS_PER_VISITOR_MAX: "100000",
+  CONNECTIONS_PER_ADDRESS_MAX: "100000",
 };
 
 /** Starts cip on a port of its own choosing and waits until it is ready. */

@@ -2,6 +2,7 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { answer } from "./model.ts";
 import { expectProblem, type Site, siteOf, startSite } from "./site.ts";
+import { unreadPongs } from "./stalled.ts";
 import { type Heard, openSocket, type Socket } from "./websocket.ts";
 
 let site: Site;
@@ -142,12 +143,13 @@ describe("a frame that makes no sense", () => {
     ["with a field of another type", { type: "turn", message: 1 }, "invalid_body"],
     ["without what it needs", { type: "follow" }, "invalid_body"],
     ["with a ref that is too long", { type: "turn", message: "Hi", ref: "r".repeat(101) }, "invalid_body"],
+    ["with a ref that is no text", { type: "turn", message: "Hi", ref: { a: [1] } }, "invalid_body"],
   ])("is refused, and the socket goes on: %s", async (_name, frame, code) => {
     const one = await openSocket(site.url, token);
     const calls = site.model.calls.length;
     one.send(frame);
     expect((await one.say({ type: "turn", message: "Still here" })).text).toBe("echo: Still here");
-    expect(one.refused).toMatchObject([{ error: { code, type: "about:blank" } }]);
+    expect(one.refused).toEqual([{ error: expect.objectContaining({ code, type: "about:blank" }) }]);
     expect(site.model.calls).toHaveLength(calls + 1);
     one.close();
   });
@@ -236,6 +238,18 @@ describe("what is refused by HTTP is refused here with the same problem", () => 
     site.model.next(answer("Better"));
     expect((await ask("Hi")).text).toBe("Better");
   });
+});
+
+test("who sends what is refused, again and again, is sent away", async () => {
+  const one = await openSocket(site.url, token);
+  for (let i = 0; i < 1_000; i++) one.send("{}");
+  expect(await one.closed).toBe(1008);
+  expect(one.refused).toHaveLength(100);
+});
+
+test("who makes the server send pongs and does not read them is sent away", async () => {
+  await unreadPongs(site.url);
+  expect((await ask("Not me")).text).toBe("echo: Not me");
 });
 
 test("who says nothing for five seconds is sent away", async () => {

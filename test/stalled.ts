@@ -1,6 +1,6 @@
 // Readers that ask, read how the answer begins, and then no more: bare connections, for a client of the web reads ahead.
 import { connect, type Socket } from "node:net";
-import { within } from "./support.ts";
+import { until, within } from "./support.ts";
 
 export type Stalled = {
   /** Reads on at last, and tells whether the server had closed the connection before it had sent all. */
@@ -29,24 +29,42 @@ export async function stalledRequest(
 
 /** By WebSocket (RFC 6455): it shakes hands, says who it is and what it follows. */
 export async function stalledSocket(url: string, token: string, turn_id: string): Promise<Stalled> {
-  const head = [
-    "GET /v1/default/socket HTTP/1.1",
-    "host: localhost",
-    "upgrade: websocket",
-    "connection: upgrade",
-    "sec-websocket-version: 13",
-    `sec-websocket-key: ${Buffer.alloc(16).toString("base64")}`,
-  ];
-  const socket = await begin(url, head);
-  for (const frame of [
+  const socket = await begin(url, shake);
+  for (const said of [
     { type: "auth", token },
     { type: "follow", turn_id },
-  ]) {
-    const text = Buffer.from(JSON.stringify(frame));
-    const mask = Buffer.alloc(4); // of zeros: the text stays as it is
-    socket.write(Buffer.concat([Buffer.from([0x81, 0xfe, text.length >> 8, text.length & 255]), mask, text]));
-  }
+  ])
+    socket.write(frame("text", JSON.stringify(said)));
   return stalled(socket);
+}
+
+/** By WebSocket; it sends pings until the server closes the connection. */
+export async function unreadPongs(url: string): Promise<void> {
+  const socket = await begin(url, shake);
+  socket.on("error", () => {});
+  const some = Buffer.concat(Array.from({ length: 1_000 }, () => frame("ping", "x".repeat(125))));
+  const isClosed = () => {
+    if (socket.writableLength < some.length) socket.write(some);
+    return socket.destroyed;
+  };
+  await until(isClosed, "the server closes the connection").finally(() => socket.destroy());
+}
+
+const shake = [
+  "GET /v1/default/socket HTTP/1.1",
+  "host: localhost",
+  "upgrade: websocket",
+  "connection: upgrade",
+  "sec-websocket-version: 13",
+  `sec-websocket-key: ${Buffer.alloc(16).toString("base64")}`,
+];
+const opcodes = { text: 0x81, ping: 0x89 };
+
+/** Masked with zeros: the text stays as it is. Its length takes one byte up to 125, else two more. */
+function frame(kind: keyof typeof opcodes, text: string): Buffer {
+  const { length } = text;
+  const size = length < 126 ? [0x80 | length] : [0xfe, length >> 8, length & 255];
+  return Buffer.concat([Buffer.from([opcodes[kind], ...size]), Buffer.alloc(4), Buffer.from(text)]);
 }
 
 async function begin(url: string, head: string[], body = ""): Promise<Socket> {

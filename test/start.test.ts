@@ -95,7 +95,7 @@ describe("a start that is refused", () => {
       ".env: LLM_API_KEY_FILE names a file that does not exist",
       "environment: LLM_MODL is no setting of cip; did you mean LLM_MODEL?",
       "environment: LLM_BASE_URL needs LLM_MODEL",
-      "tenants/acme.env: must be a file, but is a folder",
+      "tenants/acme.env: is a folder; it must be a file",
       "tenants/Acme Inc.env: must be named <tenant_id>.env",
       "tenants/shop.env: PROMPT_FILE names a file that does not exist",
       "tenants/shop.env: PORT belongs to the whole instance",

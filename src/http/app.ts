@@ -4,7 +4,6 @@ import { type AnyElysia, Elysia } from "elysia";
 import pkg from "../../package.json" with { type: "json" };
 import { CipError } from "../errors.ts";
 import { ask } from "./ask.ts";
-import { bodyBytesMax } from "./body.ts";
 import { conversationRoutes } from "./conversations.ts";
 import { corsHeaders, preflightHeaders } from "./cors.ts";
 import { embed } from "./embed.ts";
@@ -17,18 +16,19 @@ import { mydataRoutes } from "./mydata.ts";
 import { pages } from "./pages.ts";
 import { expected, problem } from "./problem.ts";
 import { type Services, tenantOf } from "./services.ts";
-import { sockets } from "./socket.ts";
+import { socketBounds, sockets } from "./socket.ts";
 import { stalledSeconds } from "./sse.ts";
 import { turns } from "./turns.ts";
 import { visitors } from "./visitors.ts";
 
 /** `forVisitors`: false where an instance only runs waiting turns, and is asked for nothing but its health. */
 export async function createApp(services: Services, forVisitors: boolean): Promise<AnyElysia> {
-  const ofAll = headersOfAll(services.config.instance.publicUrl);
+  const { publicUrl } = services.config.instance;
+  const ofAll = headersOfAll(publicUrl);
   const app: AnyElysia = new Elysia({
     normalize: false, // an unknown field is refused, not dropped
     handler: { standardHostname: false }, // or a host's name of three letters would count as part of the path
-    websocket: { maxPayloadLength: bodyBytesMax },
+    websocket: socketBounds,
     serve: {
       // readJson() has the bound and answers as every refusal does; Bun's own would be a bare 413. A body that no
       // route reads is thrown away as it comes.
@@ -83,6 +83,7 @@ export async function createApp(services: Services, forVisitors: boolean): Promi
         exclude: { paths: ["/openapi.json"] },
         documentation: {
           info: { title: "cip", version: pkg.version, description: pkg.description },
+          ...(publicUrl && { servers: [{ url: publicUrl }] }),
           components: {
             securitySchemes: {
               visitor: { type: "http", scheme: "bearer", description: "From POST /v1/{tenant}/visitors" },
@@ -108,9 +109,11 @@ export async function createApp(services: Services, forVisitors: boolean): Promi
 
 /** What Bun lets through though it is not HTTP, or not the handshake that it says it is. Throws bad_request. */
 function checkForm({ url, headers }: Request): void {
-  // Without a host that is one, the address stays relative (RFC 9112, 3.2). HTTP/1.0 may do without.
-  if (!URL.canParse(url) && headers.has("host"))
-    throw new CipError("bad_request", { detail: "The Host header does not name a host." });
+  // Without a host that is one, the address stays relative, and of two it has the first; Bun puts a comma between them
+  // (RFC 9112, 3.2). HTTP/1.0 may do without.
+  const host = headers.get("host");
+  if (host !== null && (host.includes(",") || !URL.canParse(url)))
+    throw new CipError("bad_request", { detail: "The Host header does not name one host." });
   if (/^websocket$/i.test(headers.get("upgrade") ?? "") && !headers.has("sec-websocket-key"))
     throw new CipError("bad_request", { detail: "The WebSocket handshake is not whole." });
 }

@@ -9,6 +9,7 @@ import { jsonBody } from "./body.ts";
 import { bodyProblems, forCaller } from "./documented.ts";
 import { questionOf } from "./question.ts";
 import { rateLimitHeaders } from "./ratelimit.ts";
+import { reading } from "./reading.ts";
 import { NewTurn, OneTurn, turnBody } from "./schemas.ts";
 import { identified, type Services, sitePrefix, visitorOf } from "./services.ts";
 import { eventStream, sse, stalledSeconds } from "./sse.ts";
@@ -39,24 +40,19 @@ export const ask = (services: Services) => {
         idempotencyKey: headers["idempotency-key"],
         acceptLanguage: headers["accept-language"],
       });
-      const gone = new AbortController();
-      request.signal.addEventListener("abort", () => gone.abort());
       // What bounds the wait is the queue's time and the model's deadlines. The connection's own limit comes back
       // with what is sent, for the connection may be kept for other requests.
       server?.timeout(request, 0);
-      try {
+      return reading(services, caller, request, async (gone) => {
         Object.assign(set.headers, rateLimitHeaders(await chat.admit(visitor, question)));
         const opened = await chat.open(visitor, question, gone.signal);
         const location = `/v1/${visitor.tenant.id}/turns/${opened.id}`;
         if (delivery === "sse") return sse(follow(opened, opened.answer, 0, gone.signal), gone, { location });
-        if (delivery === "json") return await whole(caller, opened, gone.signal);
-        gone.abort(); // nobody follows
+        if (delivery === "json") return whole(caller, opened, gone.signal);
         set.status = 202;
         Object.assign(set.headers, { location, "preference-applied": "respond-async" });
         return { turn: turnBody(await chat.snapshot(caller, opened.id)) };
-      } finally {
-        server?.timeout(request, stalledSeconds);
-      }
+      }).finally(() => server?.timeout(request, stalledSeconds));
     },
     {
       ...jsonBody,

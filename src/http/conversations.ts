@@ -8,18 +8,16 @@ import * as turns from "../turns.ts";
 import * as users from "../users.ts";
 import { jsonBody } from "./body.ts";
 import { bodyProblems, forCaller } from "./documented.ts";
+import { Filter, Page, pageLimit } from "./queries.ts";
 import {
   Conversations,
   ConversationWithTurns,
   conversationBody,
-  Filter,
   OneConversation,
-  Page,
-  pageLimit,
   Rename,
   turnBody,
 } from "./schemas.ts";
-import { type Caller, identified, type Services, sitePrefix, uuidOf } from "./services.ts";
+import { type Caller, identified, namedBy, type Services, sitePrefix, uuidOf } from "./services.ts";
 
 export const conversationRoutes = (services: Services) => {
   const { db, runs } = services;
@@ -129,18 +127,14 @@ async function bodyOf(tx: TenantTx, caller: Caller, row: Promise<conversations.C
 }
 
 /** Throws bad_request where a visitor asks as only the backend may, not_found where no user can be meant. */
-function whoseOf(
-  { whose }: Caller,
-  { user_id: id, anonymous, since, until }: Static<typeof Filter>,
-): users.Whose {
-  const refuse = (detail: string) => new CipError("bad_request", { detail });
+function whoseOf({ whose }: Caller, query: Static<typeof Filter>): users.Whose {
+  const { user_id, anonymous, since, until } = query;
   if (whose !== users.everyone) {
-    if ((id ?? anonymous ?? since ?? until) === undefined) return whose;
-    throw refuse("user_id, anonymous, since and until are for the site's backend.");
+    if ((user_id ?? anonymous ?? since ?? until) === undefined) return whose;
+    const detail = "user_id, anonymous, since and until are for the site's backend.";
+    throw new CipError("bad_request", { detail });
   }
-  if (id !== undefined) return anonymous === "true" ? uuidOf(id) : users.keyOf(id);
-  if (anonymous !== undefined) throw refuse("anonymous: Expected user_id beside it");
-  return whose;
+  return namedBy(query) ?? whose;
 }
 
 /** Throws invalid_cursor or bad_request. */
@@ -152,11 +146,13 @@ function spanOf({ before, since, until }: Static<typeof Filter>): conversations.
   };
 }
 
-/** A date alone is its first moment in UTC. Throws bad_request for the 31st of June. */
+/** A date alone is its first moment in UTC. Throws bad_request for the 31st of June, and for years that not all can write. */
 function timeOf(name: string, text: string | undefined): Date | undefined {
   if (text === undefined) return undefined;
   const time = new Date(text);
-  if (Number.isNaN(time.getTime()))
+  const year = time.getUTCFullYear(); // PostgreSQL has no year 0, and ISO 8601 none of five digits
+  const day = text.slice(0, 10); // which a Date takes for one of the next month where its own has fewer
+  if (!(year >= 1 && year <= 9999 && new Date(day).toISOString().startsWith(day)))
     throw new CipError("bad_request", { detail: `${name}: There is no such time.` });
   return time;
 }

@@ -29,16 +29,10 @@ export function open(summary: string, answers: Answers, problems: readonly Error
   return { detail: described(summary, answers, problems) };
 }
 
-/** A route for a visitor, with the problems that all of those have. */
-export function forVisitor(summary: string, answers: Answers, problems: readonly ErrorCode[] = []) {
+/** A route for a visitor or the tenant's backend, with the problems that all of those have. */
+export function forCaller(summary: string, answers: Answers, problems: readonly ErrorCode[] = []) {
   const detail = described(summary, answers, [...callerProblems, ...problems]);
-  return { detail: { ...detail, security: [{ visitor: [] as string[] }] } };
-}
-
-/** A route for a visitor and for the tenant's backend. */
-export function forCaller(...route: Parameters<typeof forVisitor>) {
-  const { detail } = forVisitor(...route);
-  return { detail: { ...detail, security: [...detail.security, { backend: [] as string[] }] } };
+  return { detail: { ...detail, security: [{ visitor: [] as string[] }, { backend: [] as string[] }] } };
 }
 
 function described(summary: string, answers: Answers, problems: readonly ErrorCode[]): DocumentDecoration {

@@ -22,9 +22,11 @@ export const embed = (services: Services) => {
     .get("/embed.js", ({ headers }) => served(loader, headers["if-none-match"]))
     .get("/commands.js", ({ headers }) => served(commands, headers["if-none-match"]))
     .get("/embed.d.ts", ({ headers }) => served(types, headers["if-none-match"]))
-    .get("/:tenant/site.js", ({ params, headers }) =>
-      served(file(site(tenantOf(services, params.tenant)), script), headers["if-none-match"]),
-    );
+    .get("/:tenant/site.js", ({ params, headers, set }) => {
+      // The refusal of an unknown site too, or a browser would say nothing of it but that CORS is in the way.
+      Object.assign(set.headers, publicHeaders);
+      return served(file(site(tenantOf(services, params.tenant)), script), headers["if-none-match"]);
+    });
 };
 
 /** Of all languages: which one the loader speaks depends on the page it is on, and may change there. */

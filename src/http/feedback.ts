@@ -1,9 +1,9 @@
-// PUT /turns/{id}/feedback: what a visitor thinks of an answer.
+// PUT /turns/{id}/feedback: what a visitor thinks of an answer, said by itself or by the tenant's backend.
 import { Type } from "@sinclair/typebox";
 import { Elysia } from "elysia";
 import * as turns from "../turns.ts";
 import { jsonBody } from "./body.ts";
-import { bodyProblems, forVisitor } from "./documented.ts";
+import { bodyProblems, forCaller } from "./documented.ts";
 import { OneTurn, Rating, turnBody } from "./schemas.ts";
 import { identified, type Services, sitePrefix, uuidOf } from "./services.ts";
 
@@ -27,7 +27,7 @@ export const feedback = (services: Services) =>
     {
       ...jsonBody,
       body: NewFeedback,
-      ...forVisitor(
+      ...forCaller(
         "Say what you think of an answer, in place of what you said before; null takes it back",
         { 200: ["The turn", { "application/json": OneTurn }] },
         [...bodyProblems, "turn_running"],

@@ -25,7 +25,8 @@ export function unrouted(routes: Routes, method: string, path: string): CipError
     return new CipError("bad_request", { detail: "This address takes WebSocket connections only." });
   if (methods.length === 0 || methods.includes(method))
     return new CipError("not_found", { detail: "There is nothing at this address." });
-  return new CipError("method_not_allowed", { allow: methods.join(", ") });
+  const allow = methods.join(", ");
+  return new CipError("method_not_allowed", { allow, detail: `It takes ${allow}.` });
 }
 
 function declaredAt(routes: Routes, path: string): string[] {

@@ -1,14 +1,16 @@
-// GET /visitors/me/export and DELETE /visitors/me: all that is stored of the visitor who asks, to take along or to be rid of.
-import { Type } from "@sinclair/typebox";
+// GET /visitors/me/export and DELETE /visitors/me: all that is stored of the visitor who asks, or of the user whom the
+// tenant's backend names, to take along or to be rid of.
+import { type Static, Type } from "@sinclair/typebox";
 import { Elysia } from "elysia";
 import { CipError } from "../errors.ts";
 import { log } from "../log.ts";
 import * as mydata from "../mydata.ts";
 import { transcript } from "../transcript.ts";
 import { everyone } from "../users.ts";
-import { forVisitor } from "./documented.ts";
+import { forCaller } from "./documented.ts";
+import { OfUser } from "./queries.ts";
 import { ConversationBody, conversationBody, TurnBody, turnBody } from "./schemas.ts";
-import { type Caller, identified, type Services, sitePrefix } from "./services.ts";
+import { type Caller, identified, namedBy, type Services, sitePrefix } from "./services.ts";
 
 const closed = { additionalProperties: false };
 const nullable = Type.Union([Type.String(), Type.Null()]);
@@ -36,12 +38,12 @@ export const mydataRoutes = (services: Services) => {
     .use(identified(services))
     .get(
       "/visitors/me/export",
-      async ({ caller, headers }) => {
+      async ({ caller, headers, query }) => {
         const format = formatOf(headers.accept);
         // Read before anything is said, so that what fails here still fails with a status.
-        const mine = await mydata.read(db, runs, caller.tenant.id, userOf(caller));
-        const { ui, name } = caller.tenant;
-        const chunks = format === "json" ? json(mine) : transcript(mine, ui.title ?? name);
+        const mine = await mydata.read(db, runs, caller.tenant.id, userOf(caller, query));
+        const { title = "Chat" } = caller.tenant.ui;
+        const chunks = format === "json" ? json(mine) : transcript(mine, title);
         return new Response(streamed(chunks), {
           headers: {
             "content-type": format === "json" ? "application/json" : "text/markdown; charset=utf-8",
@@ -50,35 +52,44 @@ export const mydataRoutes = (services: Services) => {
           },
         });
       },
-      forVisitor(
-        "Take along all that is stored of you, as the Accept header wants it",
-        {
-          200: [
-            "All conversations with all turns, oldest first",
-            { "application/json": Export, "text/markdown": Type.String() },
-          ],
-        },
-        ["bad_request", "not_acceptable"],
-      ),
+      {
+        query: OfUser,
+        ...forCaller(
+          "Take along all that is stored of the visitor, as the Accept header wants it",
+          {
+            200: [
+              "All conversations with all turns, oldest first",
+              { "application/json": Export, "text/markdown": Type.String() },
+            ],
+          },
+          ["bad_request", "not_acceptable"],
+        ),
+      },
     )
     .delete(
       "/visitors/me",
-      async ({ caller }) => {
-        await mydata.remove(db, caller.tenant.id, userOf(caller));
+      async ({ caller, query }) => {
+        await mydata.remove(db, caller.tenant.id, userOf(caller, query));
         return new Response(null, { status: 204 });
       },
       {
         parse: "none",
-        ...forVisitor("Delete all that is stored of you", { 204: ["It is gone"] }, ["bad_request"]),
+        query: OfUser,
+        ...forCaller("Delete all that is stored of the visitor", { 204: ["It is gone"] }, ["bad_request"]),
       },
     );
 };
 
-/** Throws bad_request. */
-function userOf({ whose }: Caller): string {
-  if (whose === everyone)
-    throw new CipError("bad_request", { detail: "This address takes a visitor's own token only." });
-  return whose;
+/** Throws bad_request, not_found. */
+function userOf({ whose }: Caller, query: Static<typeof OfUser>): string {
+  const refuse = (detail: string) => new CipError("bad_request", { detail });
+  if (whose === everyone) {
+    const named = namedBy(query);
+    if (named === undefined) throw refuse("user_id: Expected beside a key, which is no visitor");
+    return named;
+  }
+  if ((query.user_id ?? query.anonymous) === undefined) return whose;
+  throw refuse("user_id and anonymous are for the site's backend.");
 }
 
 /** Throws not_acceptable. */

@@ -2,6 +2,8 @@
 import type { Static } from "@sinclair/typebox";
 import type { Question, Visitor } from "../chat.ts";
 import { CipError } from "../errors.ts";
+import { accepted } from "../languages.ts";
+import { language, Wrong } from "../values.ts";
 import type { Context, NewTurn } from "./schemas.ts";
 import { uuidOf } from "./services.ts";
 
@@ -16,7 +18,7 @@ export type Circumstances = {
 export function questionOf(
   { tenant }: Visitor,
   { message, conversation_id, replaces, queue = false, context }: Static<typeof NewTurn>,
-  { detached, idempotencyKey, acceptLanguage = "" }: Circumstances,
+  { detached, idempotencyKey, acceptLanguage }: Circumstances,
 ): Question {
   if (message === undefined && replaces === undefined)
     throw new CipError("invalid_body", { detail: "message: Expected string" });
@@ -39,8 +41,14 @@ export function questionOf(
     context,
     detached,
     idempotencyKey,
-    language: tenant.ui.language ?? /^[a-z]{2,3}(-[a-z0-9]{1,8})*/i.exec(acceptLanguage)?.[0],
+    language: tenant.ui.language ?? mostWanted(acceptLanguage),
   };
+}
+
+/** The language that a header wants most, if that is one. */
+function mostWanted(acceptLanguage: string | undefined): string | undefined {
+  const tag = language(accepted(acceptLanguage)[0] ?? "");
+  return tag instanceof Wrong ? undefined : tag;
 }
 
 const contextBytesMax = 4096;

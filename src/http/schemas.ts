@@ -1,6 +1,5 @@
 // The shapes on the wire: one TypeBox schema is the check, the type and the OpenAPI document at once.
 import { type Static, Type } from "@sinclair/typebox";
-import { t } from "elysia";
 import type { Conversation } from "../conversations.ts";
 import { errors } from "../errors.ts";
 import { type Part, type Turn, usageOf } from "../turns.ts";
@@ -13,7 +12,13 @@ const nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T)
   Type.Union([schema, Type.Null()]);
 
 export const siteUserId = (description: string) =>
-  Type.String({ pattern: `^[^\\u0000-\\u001f\\u007f-\\u009f]{1,${idCharsMax}}$`, description });
+  Type.String({
+    minLength: 1,
+    maxLength: idCharsMax,
+    pattern: "^[^\\u0000-\\u001f\\u007f-\\u009f]*$",
+    examples: ["42", "ann@shop.example"],
+    description,
+  });
 
 /** A user, as `userBody` shows it. */
 export const who = {
@@ -149,35 +154,16 @@ export const ConversationWithTurns = Type.Object(
 export const titleCharsMax = 200;
 
 export const Rename = Type.Object(
-  { title: Type.String({ minLength: 1, maxLength: titleCharsMax, pattern: "\\S" }) },
+  {
+    title: Type.String({
+      minLength: 1,
+      maxLength: titleCharsMax,
+      pattern: "\\S",
+      examples: ["Opening hours"],
+    }),
+  },
   closed,
 );
-
-export const pageLimit = 50;
-
-export const Page = Type.Object({
-  limit: t.Optional(t.Integer({ minimum: 1, maximum: 100, default: pageLimit })), // `t` reads it from text
-  before: Type.Optional(Type.String({ maxLength: 200 })),
-});
-
-const isoTime = (description: string) =>
-  Type.String({
-    pattern: "^\\d{4}-\\d{2}-\\d{2}(T\\d{2}:\\d{2}(:\\d{2}(\\.\\d{1,3})?)?(Z|[+-]\\d{2}:\\d{2}))?$",
-    description,
-  });
-
-/** Beyond the page, which of all the site's conversations its backend wants. */
-export const Filter = Type.Object({
-  ...Page.properties,
-  user_id: Type.Optional(siteUserId("For the site's backend: those of this user.")),
-  anonymous: Type.Optional(
-    Type.Union([Type.Literal("true"), Type.Literal("false")], {
-      description: "What `user_id` is; false by default.",
-    }),
-  ),
-  since: Type.Optional(isoTime("For the site's backend: active at this time (ISO 8601) or later.")),
-  until: Type.Optional(isoTime("For the site's backend: last active before this time (ISO 8601).")),
-});
 
 export const Problem = Type.Object({
   type: Type.String(),

@@ -1,4 +1,5 @@
 // What the routes work with, and how a route learns which tenant it serves, and whom.
+import type { Static } from "@sinclair/typebox";
 import { Elysia } from "elysia";
 import { addressOf } from "../address.ts";
 import type { Chat, Reader, Visitor } from "../chat.ts";
@@ -10,6 +11,7 @@ import type { Keys } from "../keys.ts";
 import { ofReads } from "../limits.ts";
 import type { Runs } from "../runs.ts";
 import { everyone, keyOf } from "../users.ts";
+import type { OfUser } from "./queries.ts";
 
 export const sitePrefix = "/v1/:tenant";
 
@@ -50,6 +52,11 @@ export async function countRead({ chat }: Services, { tenant, whose }: Caller): 
   if (whose !== everyone) await chat.gate.pass(tenant.id, ofReads(tenant.limits, whose));
 }
 
+/** A visitor's place among the open connections, until `over`; a backend's are not counted. Throws too_many_requests. */
+export function takePlace({ chat }: Services, { tenant, whose, address }: Caller, over: AbortSignal): void {
+  if (whose !== everyone) chat.places.take({ tenant, userId: whose, address }, over);
+}
+
 /** What the request is authorised by (RFC 6750, 2.1), if anything. */
 export function bearerOf({ authorization = "" }: Record<string, string | undefined>): string | undefined {
   return /^Bearer +(\S+)$/i.exec(authorization)?.[1];
@@ -64,6 +71,13 @@ export function visitorOf({ tenant, whose, address }: Caller, userId?: string): 
   if (userId !== undefined)
     throw new CipError("invalid_body", { detail: "user_id: Only the site's backend may name a user." });
   return { tenant, userId: whose, address };
+}
+
+/** The user that the query of a tenant's backend names, if any, by its key. Throws bad_request, not_found. */
+export function namedBy({ user_id: id, anonymous }: Static<typeof OfUser>): string | undefined {
+  if (id !== undefined) return anonymous === "true" ? uuidOf(id) : keyOf(id);
+  if (anonymous === undefined) return undefined;
+  throw new CipError("bad_request", { detail: "anonymous: Expected user_id beside it" });
 }
 
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;

@@ -8,7 +8,7 @@ import type { Tenant } from "../config.ts";
 import { CipError } from "../errors.ts";
 import { follow } from "../follow.ts";
 import { identify } from "../identity.ts";
-import { parsed } from "./body.ts";
+import { bodyBytesMax, parsed } from "./body.ts";
 import { document, expected } from "./problem.ts";
 import { questionOf } from "./question.ts";
 import { NewTurn } from "./schemas.ts";
@@ -24,8 +24,9 @@ import {
 import { stalledSeconds } from "./sse.ts";
 
 const closed = { additionalProperties: false };
+const refCharsMax = 100;
 /** Comes back in the error that a frame caused, and with each chunk of the turn that it opened or followed. */
-const ref = Type.Optional(Type.String({ maxLength: 100 }));
+const ref = Type.Optional(Type.String({ maxLength: refCharsMax }));
 const Frame = Type.Union([
   Type.Object({ type: Type.Literal("auth"), token: Type.String(), ref }, closed),
   Type.Object(
@@ -50,6 +51,16 @@ const authMs = 5_000;
 /** What may wait in the socket of a reader that does not read. */
 const bufferedBytesMax = 256 * 1024;
 const unauthorized = 4401;
+const policyViolation = 1008; // RFC 6455, 7.4.1
+
+/** Errors and pongs wait for no room, and Bun itself would hold 16 MiB of them: it closes a socket that reads neither. */
+export const socketBounds = {
+  maxPayloadLength: bodyBytesMax,
+  backpressureLimit: 4 * bufferedBytesMax,
+  closeOnBackpressureLimit: true,
+};
+/** In a row: who sends them does not listen, and each costs as much as a frame that makes sense. */
+const refusedMax = 100;
 const timerMsMax = 2 ** 31 - 1; // a timer set to more goes off at once
 
 export const sockets = (services: Services) => {
@@ -68,7 +79,9 @@ export const sockets = (services: Services) => {
       },
       open(ws) {
         const tenant = tenantOf(services, ws.data.params.tenant);
-        connections.set(ws.id, new Connection(services, tenant, ws.data.from, ws.raw));
+        const connection = new Connection(services, tenant, ws.data.from, ws.raw);
+        connections.set(ws.id, connection);
+        connection.takePlace({ address: ws.data.from.address });
       },
       message(ws, message) {
         return connections.get(ws.id)?.receive(message);
@@ -95,6 +108,8 @@ type Raw = {
 class Connection {
   /** Set with the first `auth`; what comes while its token is being checked waits for it. */
   #caller: Promise<Caller> | undefined;
+  #userId: string | undefined;
+  #refused = 0;
   #gone = new AbortController();
   #drained = Promise.withResolvers<void>();
   /** Until the first `auth`, and then until the token expires. */
@@ -109,20 +124,34 @@ class Connection {
     this.#deadline = setTimeout(() => this.#refuse(), authMs);
   }
 
+  /** Closes the connection where it gets none. */
+  takePlace(of: { address: string } | { userId: string }): boolean {
+    try {
+      this.services.chat.places.take({ tenant: this.tenant, ...of }, this.#gone.signal);
+      return true;
+    } catch {
+      this.raw.close(policyViolation, "Too many connections are open");
+      return false;
+    }
+  }
+
   /** One frame of the client. What is wrong with it is said in a frame, and the connection goes on. */
   async receive(message: unknown): Promise<void> {
-    let ref: unknown;
+    let ref: string | undefined;
     try {
       const given = jsonOf(message);
-      ref = (given as { ref?: unknown } | null)?.ref;
+      const said = (given as { ref?: unknown } | null)?.ref;
+      if (typeof said === "string" && said.length <= refCharsMax) ref = said;
       if (!frame.Check(given))
         throw new CipError("invalid_body", { detail: "The frame is none of those known here." });
       if (given.type === "auth") this.#caller = this.#authenticate(given.token);
       const caller = await this.#caller?.catch(() => undefined);
       if (!caller) return this.#refuse();
       if (given.type !== "auth") await this.#serve(caller, given);
+      this.#refused = 0;
     } catch (error) {
       if (this.#gone.signal.aborted) return;
+      if (++this.#refused > refusedMax) return this.raw.close(policyViolation, "Too many frames are refused");
       const requestId = Bun.randomUUIDv7();
       const known = expected(error, "", requestId);
       const { retryAfterSeconds: retry_after } = known.details; // there are no headers
@@ -142,9 +171,11 @@ class Connection {
     this.drained();
   }
 
-  /** Throws unauthorized or identity_required. */
+  /** Throws unauthorized, identity_required or too_many_requests. */
   async #authenticate(token: string): Promise<Caller> {
     const { userId, expiresAt } = await identify(this.services.keys, this.tenant, token);
+    if (userId !== this.#userId && !this.takePlace({ userId })) throw new CipError("too_many_requests");
+    this.#userId = userId;
     this.#closeAt(expiresAt.getTime());
     return { tenant: this.tenant, whose: userId, address: this.from.address };
   }

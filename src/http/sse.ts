@@ -19,14 +19,14 @@ export const eventStream = {
 
 const headers = {
   "content-type": "text/event-stream; charset=utf-8",
-  "cache-control": "no-cache, no-transform",
+  "cache-control": "no-store, no-transform",
   "x-accel-buffering": "no",
   "x-vercel-ai-ui-message-stream": "v1",
 };
 
 /**
  * Streams the frames, one a pull, so that a slow reader slows nobody else and nothing is held for it but its place.
- * `gone` is aborted when the reader leaves, and ends the heartbeat if it is aborted by others.
+ * `gone` is aborted when the reader has all or leaves, and ends the heartbeat if it is aborted by others.
  */
 export function sse(
   frames: AsyncGenerator<Frame, void, void>,
@@ -45,9 +45,9 @@ export function sse(
         const next = await frames.next();
         if (gone.signal.aborted) return;
         if (next.done) {
-          clearInterval(timer);
           controller.enqueue(done);
           controller.close();
+          gone.abort();
           return;
         }
         timer.refresh();

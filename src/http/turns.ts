@@ -4,6 +4,7 @@ import { Elysia } from "elysia";
 import { CipError } from "../errors.ts";
 import { follow } from "../follow.ts";
 import { forCaller } from "./documented.ts";
+import { reading } from "./reading.ts";
 import { OneTurn, turnBody } from "./schemas.ts";
 import { identified, type Services, sitePrefix, uuidOf } from "./services.ts";
 import { eventStream, sse } from "./sse.ts";
@@ -22,17 +23,17 @@ export const turns = (services: Services) => {
     )
     .get(
       "/turns/:id/stream",
-      async ({ caller, params, query, headers, request }) => {
+      ({ caller, params, query, headers, request }) => {
         const after = offsetOf(headers["last-event-id"] ?? query.after ?? "0");
-        const gone = new AbortController();
-        request.signal.addEventListener("abort", () => gone.abort());
-        const opened = await chat.find(caller, uuidOf(params.id), gone.signal);
-        if (opened.answer.ending) {
-          if (after > opened.answer.length)
-            throw new CipError("invalid_cursor", { detail: "The cursor is past the end of the answer." });
-          if (after === opened.answer.length && after > 0) return new Response(null, { status: 204 });
-        }
-        return sse(follow(opened, opened.answer, after, gone.signal), gone);
+        return reading(services, caller, request, async (gone) => {
+          const opened = await chat.find(caller, uuidOf(params.id), gone.signal);
+          if (opened.answer.ending) {
+            if (after > opened.answer.length)
+              throw new CipError("invalid_cursor", { detail: "The cursor is past the end of the answer." });
+            if (after === opened.answer.length && after > 0) return new Response(null, { status: 204 });
+          }
+          return sse(follow(opened, opened.answer, after, gone.signal), gone);
+        });
       },
       {
         query: Type.Object({ after: Type.Optional(Type.String()) }),
@@ -45,13 +46,12 @@ export const turns = (services: Services) => {
     )
     .get(
       "/conversations/:id/stream",
-      async ({ caller, params, request }) => {
-        const gone = new AbortController();
-        request.signal.addEventListener("abort", () => gone.abort());
-        const opened = await chat.findLive(caller, uuidOf(params.id), gone.signal);
-        if (!opened) return new Response(null, { status: 204 });
-        return sse(follow(opened, opened.answer, 0, gone.signal), gone);
-      },
+      ({ caller, params, request }) =>
+        reading(services, caller, request, async (gone) => {
+          const opened = await chat.findLive(caller, uuidOf(params.id), gone.signal);
+          if (!opened) return new Response(null, { status: 204 });
+          return sse(follow(opened, opened.answer, 0, gone.signal), gone);
+        }),
       forCaller("Follow the answer that is being written in a conversation", {
         200: ["The whole answer, from its beginning", eventStream],
         204: ["None is being written there"],

@@ -4,8 +4,8 @@ import { Elysia } from "elysia";
 import { addressOf } from "../address.ts";
 import type { Tenant } from "../config.ts";
 import { CipError } from "../errors.ts";
-import { identify, issue } from "../identity.ts";
-import { ofVisitors, type Standing } from "../limits.ts";
+import { identify, isBackend, issue } from "../identity.ts";
+import { ofReads, ofVisitors, type Standing } from "../limits.ts";
 import * as users from "../users.ts";
 import { redeem, type Voucher } from "../voucher.ts";
 import { jsonBody } from "./body.ts";
@@ -38,6 +38,7 @@ export const visitors = (services: Services) => {
   async function vouched(tenant: Tenant, voucher: Voucher): Promise<Named> {
     const { id, profile, endsMs } = await redeem(tenant, voucher);
     const userId = users.keyOf(id);
+    await chat.gate.pass(tenant.id, ofReads(tenant.limits, userId));
     if (profile.name !== null || profile.email !== null)
       await db.tenant(tenant.id, (tx) => users.remember(tx, userId, profile));
     return { userId, endsMs };
@@ -50,6 +51,8 @@ export const visitors = (services: Services) => {
       const standing = await chat.gate.pass(tenant.id, ofVisitors(tenant.limits, address));
       return { userId: Bun.randomUUIDv7(), standing };
     }
+    if (isBackend(tenant, token))
+      throw new CipError("unauthorized", { detail: "A key is no visitor: ask with it, and with user_id." });
     const { userId } = await identify(keys, tenant, token);
     if (!users.userOf(userId).anonymous) throw new CipError("unauthorized");
     return { userId };

@@ -35,7 +35,7 @@ export function intrudersIn(place: string): string[] {
     "a b blockquote br code del div em h3 h4 h5 h6 hr i ins kbd li mark ol p pre s small span strong sub sup table tbody td th thead tr u ul".split(
       " ",
     );
-  const attributes = "align class dir href rel start tabindex target".split(" ");
+  const attributes = "align aria-live class dir href rel start tabindex target".split(" ");
   const colours = ["added", "comment", "keyword", "name", "number", "removed", "string"];
   const classes = [
     "",
