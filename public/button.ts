@@ -2,7 +2,7 @@
 // no policy of the host can refuse and no style of it can reach.
 
 import css from "./button.css";
-import type { Options, Site, Spot } from "./embed.ts";
+import type { Options, Site, Spot } from "./spot.ts";
 import { wordsFor } from "./words.ts";
 
 export const bubble =

@@ -17,7 +17,9 @@ export function codeBlock(language: string): { element: HTMLElement; code: HTMLE
 
 /** Text in segments, each a block of its own, so that the browser lays out only one of them again. */
 export function segmentsOf(text: string): HTMLElement[] {
-  const segments = text.match(new RegExp(`(?:[^\\n]*\\n){1,${linesPerSegment}}|[^\\n]+`, "g")) ?? [];
+  // A last line without an end belongs to the lines before it.
+  const segments =
+    text.match(new RegExp(`(?:[^\\n]*\\n){1,${linesPerSegment}}(?:[^\\n]+$)?|[^\\n]+$`, "g")) ?? [];
   return segments.map((segment) => element("span", {}, segment));
 }
 

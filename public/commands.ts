@@ -1,8 +1,8 @@
 // What `window.cip` can do: commands go to all chats of the page or, as in `acme.open`, to those of one tenant;
 // what the chats report goes to the site's handlers. Loaded when the first chat is opened, or told to do something.
 
-import type { Call, Page } from "./embed.ts";
 import { Chat } from "./mount.ts";
+import type { Call, Page } from "./spot.ts";
 
 type Handler = { tenant: string | undefined; event: unknown; handle: (detail: object) => void };
 

@@ -109,6 +109,8 @@ export function entry(api: Api, { id, title, updated_at }: Entry, acts: EntryAct
   }
 }
 
+/** Less than a minute ago is now. */
+const moment = ["second", 60] as const;
 const units = [
   ["minute", 60],
   ["hour", 3600],
@@ -119,7 +121,7 @@ const units = [
 function ago(time: Date): string {
   const { lang } = document.documentElement;
   const seconds = (Date.now() - time.getTime()) / 1000;
-  const [unit, length] = units.findLast(([, length]) => seconds >= length) ?? units[0];
+  const [unit, length] = units.findLast(([, length]) => seconds >= length) ?? moment;
   if (seconds >= 7 * 86_400) return new Intl.DateTimeFormat(lang, { dateStyle: "medium" }).format(time);
   const format = new Intl.RelativeTimeFormat(lang, { numeric: "auto" });
   return format.format(-Math.floor(seconds / length), unit);

@@ -1,6 +1,7 @@
 // The window that the button opens: what is seen of the two, and what a screen reader is told of them.
 
 import { bubble, make } from "./button.ts";
+import { coversScreen } from "./session.ts";
 import type { wordsFor } from "./words.ts";
 
 const cross = "M6 6l12 12M18 6 6 18";
@@ -8,7 +9,8 @@ const cross = "M6 6l12 12M18 6 6 18";
 export class Launcher {
   readonly window = make("div", "window");
   readonly #unread = make("span", "unread");
-  #count = 0;
+  /** So many answers have come that nobody has seen. */
+  count = 0;
 
   /** What it listens to outside of `frame` it leaves with `signal`. */
   constructor(
@@ -34,9 +36,8 @@ export class Launcher {
     this.name();
   }
 
-  /** So many answers have come that nobody has seen. */
   unread(count: number) {
-    this.#count = count;
+    this.count = count;
     this.#unread.textContent = count > 99 ? "99+" : `${count}`;
     this.#unread.hidden = count === 0;
     this.name();
@@ -46,13 +47,13 @@ export class Launcher {
     const { open, close, unread } = this.words();
     const { hidden } = this.window;
     this.button.ariaExpanded = `${!hidden}`;
-    this.button.ariaLabel = hidden ? (this.#count ? unread(this.#count) : open) : close;
+    this.button.ariaLabel = hidden ? (this.count ? unread(this.count) : open) : close;
   }
 
   // Full screen, the keyboard of a phone covers the window instead of shrinking it.
   #fit() {
     const seen = visualViewport;
-    const covered = seen !== null && seen.scale === 1 && innerHeight - seen.height > 80 && innerWidth <= 480;
+    const covered = seen !== null && seen.scale === 1 && innerHeight - seen.height > 80 && coversScreen();
     this.window.style.height = covered ? `${seen.height}px` : "";
     this.window.style.top = covered ? `${seen.offsetTop}px` : "";
   }

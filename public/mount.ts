@@ -3,11 +3,11 @@
 
 import { dress, make } from "./button.ts";
 import type { Identity } from "./cip.d.ts";
-import type { Spot } from "./embed.ts";
 import { find } from "./find.ts";
 import { Launcher } from "./launcher.ts";
 import { Port } from "./port.ts";
 import { isOpen, remember } from "./session.ts";
+import type { Spot } from "./spot.ts";
 import css from "./window.css";
 import { wordsFor } from "./words.ts";
 
@@ -21,7 +21,6 @@ export class Chat {
   #launcher: Launcher | undefined;
   #identity: Identity | undefined;
   #visible = false;
-  #focused = false;
 
   constructor(
     readonly spot: Spot,
@@ -40,7 +39,8 @@ export class Chat {
     this.#iframe.allow = "clipboard-write";
     this.#iframe.addEventListener("load", () => {
       this.#port.hello();
-      if (this.#focused) this.#iframe.focus();
+      // The focus that the window was given is its chat's, unless it has gone elsewhere meanwhile.
+      if (host.shadowRoot?.activeElement === this.#iframe) this.#iframe.focus();
     });
     if (host.shadowRoot) dress(host.shadowRoot, css);
     if (button) this.#float(new Launcher(frame, button, () => this.#words(), signal));
@@ -94,7 +94,6 @@ export class Chat {
   #show(visible: boolean, focus = true) {
     if (!this.#launcher) return;
     const hadFocus = this.spot.host.shadowRoot?.activeElement;
-    this.#focused = visible && focus;
     if (visible !== this.#visible) {
       this.#visible = visible;
       this.#launcher.show(visible);
@@ -103,7 +102,7 @@ export class Chat {
       this.emit(visible ? "open" : "close");
     }
     if (visible) this.#load(this.#launcher.window);
-    if (this.#focused) this.#iframe.focus();
+    if (visible && focus) this.#iframe.focus();
     else if (hadFocus && !visible) this.#launcher.button.focus();
   }
 
@@ -116,10 +115,18 @@ export class Chat {
 
   #hear(event: string, detail: { count?: number }) {
     if (event === "close") return this.#show(false);
-    // From here on the chat has a button of its own to close it. Until then, or if it never comes, ours stays.
-    if (event === "ready") this.spot.frame.classList.add("ready");
+    if (event === "ready") this.#onReady();
     if (event === "unread") this.#launcher?.unread(detail.count ?? 0);
     this.emit(event, detail);
+  }
+
+  #onReady() {
+    // From here on the chat has a button of its own to close it. Until then, or if it never comes, ours stays.
+    this.spot.frame.classList.add("ready");
+    if (!this.#launcher) return;
+    // One that has begun anew takes itself for seen, and has counted nothing.
+    this.#port.run("shown", this.#visible);
+    if (this.#launcher.count > 0) this.#hear("unread", { count: 0 });
   }
 
   #speak(locale: string) {

@@ -19,6 +19,8 @@ export type PanelActs = {
 
 export async function openPanel(api: Api, acts: PanelActs) {
   await styled();
+  // A second click, while the first was waiting.
+  if (document.querySelector("dialog.panel") !== null) return;
   const dialog = element("dialog", { class: "panel", "aria-labelledby": "panel-title" });
   const close = iconButton(t("conversations_close"), "close");
   close.classList.replace("small-icon", "plain");

@@ -1,12 +1,17 @@
 // Whether the window of a chat is open, kept for this tab: what was open before a reload is open after it.
 
-import type { Options } from "./embed.ts";
+import type { Options } from "./spot.ts";
 
 /** True as well where the site opens it at first, and the visitor has not closed it since. */
 export function isOpen({ tenant, open }: Options): boolean {
   const before = recall(tenant);
   // By itself it does not cover the whole screen of a phone.
-  return before === "open" || (before === null && open !== undefined && open !== "false" && innerWidth > 480);
+  return before === "open" || (before === null && open !== undefined && open !== "false" && !coversScreen());
+}
+
+/** Whether an open window fills the screen, as window.css has it. */
+export function coversScreen(): boolean {
+  return innerWidth <= 480 || innerHeight <= 480;
 }
 
 function recall(tenant: string): string | null {

@@ -21,6 +21,9 @@ export class Suggestions {
   offer(asked: readonly string[]) {
     const left = this.all.filter((message) => !asked.includes(message));
     const offered = asked.length === 0 ? left : left.slice(0, followUpsMost);
+    // Those that are there already may have the focus.
+    const shown = [...this.place.children].map(({ textContent }) => textContent);
+    if (offered.join("\n") === shown.join("\n")) return;
     this.place.replaceChildren(...offered.map((message) => this.#button(message)));
     this.place.hidden = offered.length === 0;
   }

@@ -9,6 +9,7 @@ import { type TurnActs, TurnView } from "./view.ts";
 export class Transcript {
   #views: TurnView[] = [];
 
+  readonly acts: TurnActs;
   readonly #log: HTMLElement;
   readonly #earlier: HTMLButtonElement;
 
@@ -16,8 +17,13 @@ export class Transcript {
   constructor(
     private readonly surface: Surface,
     private readonly older: (before: string) => Promise<History>,
-    readonly acts: TurnActs,
+    acts: Omit<TurnActs, "equip">,
   ) {
+    const equip = (view: TurnView) => {
+      // Not needed to read an answer; one without them is better than none.
+      import("./tools.ts").then((tools) => tools.equip(view, this.acts)).catch(() => {});
+    };
+    this.acts = { ...acts, equip };
     this.#log = surface.log;
     this.#earlier = surface.earlier;
     this.#earlier.addEventListener("click", () => this.#showEarlier());
@@ -37,7 +43,7 @@ export class Transcript {
     this.#log.append(view.element);
   }
 
-  /** Takes away a view, or with `rest` also all after it; what is returned puts them back, at the end. */
+  /** Takes away a view and all after it; what is returned puts them back, at the end. */
   cut(view: TurnView): () => void {
     const from = this.#views.indexOf(view);
     const gone = from === -1 ? [] : this.#views.splice(from);
@@ -71,18 +77,22 @@ export class Transcript {
 
   async #showEarlier() {
     const oldest = this.#views[0];
-    this.#earlier.disabled = true;
+    // Disabled, it would lose the focus.
+    if (this.#earlier.ariaDisabled === "true") return;
+    this.#earlier.ariaDisabled = "true";
     try {
       const { turns, next_cursor } = await this.older(this.#earlier.value);
       if (this.#views[0] !== oldest) return; // another conversation is shown by now
       const views = turns.map((turn) => TurnView.of(turn, this.acts));
       this.#views.unshift(...views);
       this.surface.hold(() => this.#log.prepend(...views.map(({ element }) => element)));
+      const hadFocus = document.activeElement === this.#earlier;
       this.#setEarlier(next_cursor);
+      if (hadFocus && next_cursor === null) receiveFocus(oldest?.element);
     } catch (error) {
       this.surface.status(explain(error));
     } finally {
-      this.#earlier.disabled = false;
+      this.#earlier.ariaDisabled = "false";
     }
   }
 
@@ -94,4 +104,11 @@ export class Transcript {
     this.#earlier.hidden = cursor === null;
     this.#earlier.value = cursor ?? "";
   }
+}
+
+/** Goes on from what was being read, where the button that had the focus is no longer needed. */
+function receiveFocus(element: HTMLElement | undefined) {
+  if (element === undefined) return;
+  element.tabIndex = -1;
+  element.focus({ preventScroll: true });
 }

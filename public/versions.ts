@@ -10,12 +10,19 @@ export function versions(view: TurnView, ids: readonly string[], acts: TurnActs)
   const place = view.element;
   const navigations = ids.map((_, at) => navigation(at, ids.length, (to, back) => show(at, to, back)));
   const shelf = new Map<number, Node[]>(); // what is not shown
+  let shown = ids.length - 1;
   return navigations.at(-1) as HTMLElement;
 
   async function show(at: number, to: number, back: boolean) {
+    // A second click, while the first one waits.
+    if (shown !== at) return;
+    shown = to;
     acts.say("");
     const next = shelf.get(to) ?? (await load(to).catch(() => undefined));
-    if (next === undefined) return acts.say(t("problem_version"));
+    if (next === undefined) {
+      shown = at;
+      return acts.say(t("problem_version"));
+    }
     shelf.set(at, [...place.childNodes]);
     place.replaceChildren(...next);
     const [previousButton, nextButton] = navigations[to]?.querySelectorAll("button") ?? [];

@@ -20,6 +20,8 @@ export type TurnActs = {
   version(id: string): Promise<Turn>;
   /** Something that went wrong with it, or right: said at the foot of the page. */
   say(words: string): void;
+  /** Puts the buttons for all this under it. */
+  equip(view: TurnView): void;
 };
 
 export class TurnView {
@@ -102,8 +104,7 @@ export class TurnView {
     if (this.text !== "") this.tools.append(copyButton("copy_answer", () => this.text));
     foot.append(this.tools);
     this.#answer.append(foot);
-    // Not needed to read the answer; an answer without them is better than none.
-    import("./tools.ts").then(({ equip }) => equip(this, this.acts)).catch(() => {});
+    this.acts.equip(this);
   }
 
   #begin(kind: Part["type"], live: boolean) {

@@ -1,6 +1,6 @@
 // The few words that the loader says itself, in the language that its chat will have.
 
-import type { Options, Site } from "./embed.ts";
+import type { Options, Site } from "./spot.ts";
 
 export function wordsFor({ locale, launcherTitle }: Options, { title, language, words }: Site) {
   const wanted = [locale, language, document.documentElement.lang, ...navigator.languages, "en"];

@@ -101,6 +101,16 @@ describe("the conversations", () => {
 });
 
 describe("the panel", () => {
+  test("is there once, however impatiently it is asked for", async () => {
+    const chat = await openChat(site.url);
+    const line = Promise.withResolvers<void>();
+    await chat.page.route("**/panel-*.css", (route) => line.promise.then(() => route.continue()));
+    await chat.button("Conversations").dblclick();
+    line.resolve();
+    await chat.page.getByText("No conversations yet.").first().waitFor();
+    expect(await chat.page.locator("dialog").count()).toBe(1);
+  });
+
   test("is left by Escape, first of what is open, and gives the focus back", async () => {
     const chat = await panelAfter(["One"]);
     await chat.within("Delete “One”").click();

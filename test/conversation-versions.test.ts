@@ -52,6 +52,22 @@ describe("answering again", () => {
     expect(await chat.button("Answer again").count()).toBe(1);
   });
 
+  test("keeps the newest answer within reach, however impatiently the earlier one is asked for", async () => {
+    const chat = await chatAfter(["Name a lamp"]);
+    site.model.next(answer("Fjord"));
+    await chat.button("Answer again").click();
+    await chat.shows("Fjord");
+    await chat.version("Version 2 of 2");
+    const line = Promise.withResolvers<void>();
+    await chat.page.route("**/turns/*", (route) => line.promise.then(() => route.continue()));
+    await chat.button("Previous version").dblclick();
+    line.resolve();
+    await chat.version("Version 1 of 2");
+    await chat.shows("echo: Name a lamp");
+    await chat.button("Next version").click();
+    await chat.shows("Fjord");
+  });
+
   test("that is refused brings the old answer back, with the reason", async () => {
     const chat = await chatAfter(["Hello"], [statusLogged(503)]);
     await chat.page.route("**/turns", (route) => route.fulfill({ status: 503 }), { times: 1 });

@@ -111,6 +111,35 @@ describe("a command", () => {
     expect(await window.evaluate(() => history.length)).toBe(steps);
   });
 
+  test("to speak another language leaves the focus and the count of answers as they should be", async () => {
+    const { window, chat, heard, launcher } = await open(undefined, "<input>");
+    const begun = (times: number) =>
+      until(
+        async () => (await heard()).filter(({ event }) => event === "ready").length === times,
+        `the chat has begun ${times} times`,
+      );
+    await launcher().click();
+    const answer = site.hold([{ text: "Later" }]);
+    await chat.ask("Think about it");
+    await answer.asked();
+    await window.locator("input").focus();
+    await cip(window, "locale", "de");
+    await begun(2);
+    expect(await window.locator("input").evaluate((node) => node.matches(":focus"))).toBeTrue();
+
+    // It counts what nobody sees, also where it was hidden when it began.
+    await cip(window, "close");
+    await cip(window, "locale", "en");
+    await begun(3);
+    answer.releaseAll();
+    await launcher("Open chat, 1 new answer").waitFor();
+    await cip(window, "locale", "de");
+    await begun(4);
+    await launcher("Chat öffnen").waitFor();
+    const counts = (await heard()).filter(({ event }) => event === "unread").map(({ count }) => count);
+    expect(counts).toEqual([1, 0]);
+  });
+
   test("for one tenant reaches only that one's chat, for none all", async () => {
     const { window, heard } = await open('data-tenant="listed"', snippetOf(site.url, 'data-tenant="other"'));
     const frames = window.locator("cip-chat iframe:visible");

@@ -160,6 +160,7 @@ describe("the look", () => {
     const style =
       "<style>html,body{display:block!important} body *, html>*:not(body){display:none!important;z-index:2147483647!important;opacity:0!important} *{direction:rtl;position:absolute;inset:0}</style>";
     const window = await open(`<html dir="rtl">${style}<body><p>Lamps</p>${snippet()}`);
+    await window.emulateMedia({ reducedMotion: "reduce" });
     await launcher(window).click();
     await chatOf(window).inFocus();
     const box = await window.locator("cip-chat iframe").boundingBox();
@@ -188,11 +189,30 @@ describe("data-open", () => {
     expect(await window.locator("iframe").count()).toBe(0);
   });
 
-  test("leaves a phone its screen", async () => {
-    const window = await open(`<body>${snippet(attributes)}`, { width: 390, height: 844 });
+  test.each([
+    ["upright", { width: 390, height: 844 }],
+    ["sideways", { width: 844, height: 390 }],
+  ])("leaves a phone its screen, held %s", async (_, phone) => {
+    const window = await open(`<body>${snippet(attributes)}`, phone);
     await launcher(window).waitFor();
     expect(await window.locator("iframe").count()).toBe(0);
   });
+});
+
+test("a frame that is given no leave for the clipboard copies all the same", async () => {
+  const frame = `<iframe src="${site.url}/listed" width="400" height="600"></iframe>`;
+  const window = await open(`<body>${frame}<textarea></textarea>`, {
+    expected: [/Clipboard API has been blocked/],
+  });
+  const chat = chatIn(window.frameLocator("iframe"));
+  await chat.ask("Hello");
+  await chat.shows("echo: Hello");
+  await chat.button("Copy answer").click();
+  await chat.button("Copied").waitFor();
+  expect(await chat.button("Copied").evaluate((node) => node.matches(":focus"))).toBeTrue();
+  await window.locator("textarea").focus();
+  await window.keyboard.press("Control+V");
+  expect(await window.locator("textarea").inputValue()).toBe("echo: Hello");
 });
 
 test("Escape on the page closes the window, and the focus goes back to where it came from", async () => {

@@ -161,8 +161,12 @@ describe("a conversation", () => {
     await chat.page.reload();
     await chat.shows("echo: 50");
     expect(await chat.turns.count()).toBe(50);
-    await chat.button("Show earlier messages").click();
+    const text = await chat.turns.first().textContent();
+    await chat.button("Show earlier messages").press("Enter");
     await until(async () => (await chat.turns.count()) === 51, "the first is there");
+    // Who came by the keyboard goes on from where they were.
+    const focused = () => chat.page.evaluate(() => document.activeElement?.textContent);
+    await until(async () => (await focused()) === text, "the focus is on what was being read");
     expect(await chat.turns.first().textContent()).toContain("echo: 0");
     expect(await chat.button("Show earlier messages").isVisible()).toBeFalse();
   });

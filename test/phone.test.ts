@@ -98,19 +98,25 @@ test("the notch and the bar at the foot cover nothing", async () => {
   await chat.page.keyboard.press("Escape");
 });
 
-test("on a site the chat fills the screen, and the keyboard leaves it what is left", async () => {
-  const window = await page(await browser(), phone);
-  await window.emulateMedia({ reducedMotion: "reduce" });
-  await window.goto(site.url);
-  await window.getByRole("button", { name: "Open chat" }).click();
-  const frame = window.locator("cip-chat iframe");
-  await window.frameLocator("cip-chat iframe").getByRole("textbox", { name: "Message" }).waitFor();
-  expect(await frame.boundingBox()).toEqual({ x: 0, y: 0, width: 390, height: 844 });
-  await openKeyboard(window, 300);
-  expect(await frame.boundingBox()).toEqual({ x: 0, y: 0, width: 390, height: 544 });
-  await window.frameLocator("cip-chat iframe").getByRole("button", { name: "Close chat" }).click();
-  await window.getByRole("button", { name: "Open chat" }).waitFor();
-});
+test.each([
+  ["upright", phone, 544],
+  ["sideways", { width: 844, height: 390 }, 240],
+])(
+  "on a site the chat fills the screen, held %s, and the keyboard leaves it what is left",
+  async (_, size, leftPx) => {
+    const window = await page(await browser(), size);
+    await window.emulateMedia({ reducedMotion: "reduce" });
+    await window.goto(site.url);
+    await window.getByRole("button", { name: "Open chat" }).click();
+    const frame = window.locator("cip-chat iframe");
+    await window.frameLocator("cip-chat iframe").getByRole("textbox", { name: "Message" }).waitFor();
+    expect(await frame.boundingBox()).toEqual({ x: 0, y: 0, ...size });
+    await openKeyboard(window, size.height - leftPx);
+    expect(await frame.boundingBox()).toEqual({ x: 0, y: 0, ...size, height: leftPx });
+    await window.frameLocator("cip-chat iframe").getByRole("button", { name: "Close chat" }).click();
+    await window.getByRole("button", { name: "Open chat" }).waitFor();
+  },
+);
 
 test("held sideways there is still room to read", async () => {
   const chat = await openChat(site.url, { width: 844, height: 390 });
