@@ -29,7 +29,7 @@ const bridge = new Bridge({
     if (page.identity === "required" && !api.visitor.known) bridge.askIdentity();
   },
   send: (text, context) => loaded.then(() => conversation.send(text, context)),
-  prefill: (text) => composer.restore(text),
+  prefill: (text) => composer.prefill(text),
   identifying: () => api.visitor.expect(),
   identify,
   logout() {
@@ -87,8 +87,8 @@ if (document.hasFocus()) receive();
 followKeyboard();
 onWake(() => conversation.refresh());
 storage.watch("turn", () => conversation.refresh());
-storage.watch("token", (token) => token === null && conversation.changeVisitor());
-storage.watch("user", () => conversation.changeVisitor());
+storage.watch("token", (token) => token === null && changedElsewhere());
+storage.watch("user", changedElsewhere);
 const loaded = conversation.load();
 // No site is around that could still say who this is.
 if (window.parent === window) askToSignIn();
@@ -153,6 +153,12 @@ async function change(become: () => void) {
   const { user } = storage;
   await conversation.changeVisitor();
   if (waiting !== undefined && storage.user === user) conversation.send(waiting.message, waiting.context);
+}
+
+/** In another tab somebody signed in or out: what stands in the box is not the next one's. */
+function changedElsewhere() {
+  composer.clear();
+  conversation.changeVisitor();
 }
 
 /** Nothing of this visitor stays in this browser. */

@@ -16,6 +16,7 @@ export class Composer {
   readonly #count = find("count");
   readonly #error = find("error");
   #busy = false;
+  #prefilled = "";
 
   constructor(
     private readonly charsMax: number,
@@ -52,6 +53,13 @@ export class Composer {
     const typed = this.#box.value.trim();
     this.#box.value = typed === "" || typed === message ? message : `${message}\n\n${typed}`;
     this.#onInput();
+  }
+
+  /** A text that the site suggests, in place of its last one if that is still as it was. */
+  prefill(text: string) {
+    if (this.#box.value === this.#prefilled) this.#box.value = "";
+    this.restore(text);
+    this.#prefilled = this.#box.value;
   }
 
   complain(words: string) {

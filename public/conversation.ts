@@ -64,7 +64,7 @@ export class Conversation {
         if (signal.aborted) return;
         if (isGone(error)) return this.#forget();
         if (!(error instanceof Problem && error.passing)) return this.#settled(explain(error));
-        this.surface.status(lost());
+        this.surface.status(lost(error));
       }
       await pause(failures, signal).catch(() => {});
       if (signal.aborted || this.#run !== undefined) return;
@@ -179,10 +179,10 @@ export class Conversation {
   /** Asks, or has `replaced` answered anew, which comes back if that is refused. */
   async #ask(message: string, replaced?: TurnView, context = this.surface.context()) {
     if (this.#run !== undefined) return this.surface.refuse(replaced ? "" : message, t("problem_busy"));
-    const replaces = replaced?.id;
     this.#id ??= newId();
     this.storage.remember("conversation", this.#id);
-    const { key, ...question } = this.#outbox.put({ conversation_id: this.#id, message, replaces, context });
+    const asked = { conversation_id: this.#id, message, replaces: replaced?.id, context };
+    const { key, question } = this.#outbox.put(asked, this.#transcript.newest);
     const putBack = replaced && this.#transcript.cut(replaced);
     const view = new TurnView(message, this.#transcript.acts);
     if (replaced?.id !== undefined) view.versions = [...replaced.versions, replaced.id];

@@ -4,8 +4,9 @@
 import { newId, type Question } from "./api.ts";
 import type { Storage } from "./storage.ts";
 
-/** `key` is its idempotency key. */
-export type Unsent = Question & { message: string; key: string };
+type Asked = Question & { message: string };
+/** `key` is its idempotency key, `after` the newest turn that was there before it. */
+export type Unsent = Asked & { key: string; after?: string | undefined };
 
 export class Outbox {
   constructor(private readonly storage: Storage) {}
@@ -22,20 +23,22 @@ export class Outbox {
    * Writes the message down. The same one once more is the same request, and so keeps its idempotency key and the
    * context it was first sent with.
    */
-  put(question: Omit<Unsent, "key">): Unsent {
+  put(question: Asked, after: string | undefined): { key: string; question: Question } {
     const before = this.unsent;
     const again =
       before?.message === question.message &&
       before.conversation_id === question.conversation_id &&
       before.replaces === question.replaces;
-    const unsent = again ? before : { ...question, key: newId() };
+    const unsent = again ? before : { ...question, key: newId(), after };
     this.storage.remember("unsent", JSON.stringify(unsent));
-    return unsent;
+    return { key: unsent.key, question: again ? { ...question, context: before.context } : question };
   }
 
-  /** What is still to be sent, given the newest turns that the server has. */
-  missing(turns: readonly { message: string }[]): Unsent | undefined {
-    if (turns.at(-1)?.message === this.unsent?.message) this.clear();
+  /** What is still to be sent, given the newest turns that the server has: the same words may have been said before. */
+  missing(turns: readonly { id: string; message: string }[]): Unsent | undefined {
+    const { unsent } = this;
+    const newest = turns.at(-1);
+    if (newest?.message === unsent?.message && newest?.id !== unsent?.after) this.clear();
     return this.unsent;
   }
 

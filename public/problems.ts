@@ -15,8 +15,9 @@ export function explain(error: unknown): string {
   return isPassing ? again(t(key), error.retryAfterS) : t(key);
 }
 
-/** The connection is lost: whether it is the visitor's own or the server's. */
-export function lost(): string {
+/** Why it does not go on yet: the visitor asked too often, or the connection is lost, their own or the server's. */
+export function lost(error?: unknown): string {
+  if (error instanceof Problem && error.status === 429) return t("problem_often");
   return t(navigator.onLine ? "reconnecting" : "offline");
 }
 

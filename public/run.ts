@@ -40,7 +40,7 @@ export class Run {
     const { view, surface } = this;
     for await (const event of follow(this.api, this.#position, this.left, response)) {
       if (event.type === "lost") {
-        surface.status(lost());
+        surface.status(lost(event.error));
         continue;
       }
       surface.status("");

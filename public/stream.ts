@@ -11,7 +11,7 @@ export type Ending = { status: Turn["status"]; code: string | null; finishReason
 export type StreamEvent =
   | { type: "opened"; turnId: string }
   | { type: "delta"; kind: Part["type"]; text: string }
-  | { type: "lost" }
+  | { type: "lost"; error: unknown }
   | { type: "ended"; ending: Ending };
 
 /** Where the reader stands; `id` is unknown until the server has named the turn. */
@@ -39,7 +39,9 @@ export async function* follow(
   response?: Response,
 ): AsyncGenerator<StreamEvent> {
   let open = response;
+  let lost: unknown;
   for (let failures = 0; ; failures += 1) {
+    lost = undefined;
     try {
       open ??= await api.stream(known(position), position.offset, signal);
       if (open.status === 204) {
@@ -57,11 +59,12 @@ export async function* follow(
       }
     } catch (error) {
       if (signal.aborted || !(error instanceof Problem) || !error.passing) throw error;
+      lost = error;
     }
     // Without its id the turn cannot be found again from here; the conversation has to be read anew.
     if (position.id === undefined) throw new Problem(0, "unreachable");
     open = undefined;
-    yield { type: "lost" };
+    yield { type: "lost", error: lost };
     await pause(failures, signal);
   }
 }

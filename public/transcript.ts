@@ -33,6 +33,11 @@ export class Transcript {
     return this.#views.map(({ message }) => message);
   }
 
+  /** The id of the newest turn. */
+  get newest(): string | undefined {
+    return this.#views.at(-1)?.id;
+  }
+
   /** The turn that is being answered; others may wait for it. */
   get live(): TurnView | undefined {
     return this.#views.find(({ ended }) => !ended);

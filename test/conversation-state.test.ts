@@ -93,6 +93,19 @@ describe("a limit", () => {
     expect(await chat.box.inputValue()).toBe("Two");
   });
 
+  test("on reading is not taken for a lost connection, and is waited for", async () => {
+    const chat = await openChat(site.url, { expected: [statusLogged(429)] });
+    await chat.ask("One");
+    await chat.shows("echo: One");
+    await chat.idle();
+    const body = JSON.stringify({ code: "too_many_requests" });
+    await chat.page.route("**/conversations/*", (route) => route.fulfill({ status: 429, body }));
+    await chat.page.reload();
+    await chat.status.getByText(/^Too many messages in a short time.$/).waitFor();
+    await chat.page.unroute("**/conversations/*");
+    await chat.shows("echo: One");
+  });
+
   // A token is three bytes of what is asked, or fewer.
   const asking = (tokens: number) => "Why".repeat(tokens);
 

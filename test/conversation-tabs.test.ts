@@ -2,6 +2,7 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { chatIn, kept, openChat, statusLogged, stored } from "./chat.ts";
 import { type Site, startSite } from "./site.ts";
+import { until } from "./support.ts";
 
 let site: Site;
 beforeAll(async () => {
@@ -24,6 +25,24 @@ describe("a conversation", () => {
     releaseAll();
     await Promise.all([chat.idle(), second.idle()]);
     expect([await chat.text(), await second.text()]).toEqual(["One two three", "One two three"]);
+  });
+
+  test("leaves no draft for the next one when its visitor signs out in another tab", async () => {
+    const chat = await openChat(site.url);
+    await chat.ask("Hello");
+    await chat.shows("echo: Hello");
+    await chat.idle();
+    const tab = await chat.page.context().newPage();
+    await tab.goto(chat.page.url());
+    const second = chatIn(tab);
+    await second.shows("echo: Hello");
+    await second.box.fill("My secret draft");
+    await chat.page.evaluate(() => localStorage.clear());
+    await chat.page.evaluate(() => {
+      localStorage.setItem("cip:default:token", "x");
+      localStorage.removeItem("cip:default:token");
+    });
+    await until(async () => (await second.box.inputValue()) === "", "the draft is gone");
   });
 
   test("is followed in a second tab that was open before anything was asked, without a reload", async () => {

@@ -33,6 +33,19 @@ describe("a command", () => {
     expect(await hears("open")).toEqual({ event: "open", tenant: "listed" });
   });
 
+  test("that fills the box takes the place of an earlier one, but not of what the visitor typed", async () => {
+    const { window, chat } = await open();
+    const holds = (text: string) =>
+      until(async () => (await chat.box.inputValue()) === text, `"${text}" is in the box`);
+    await cip(window, "prefill", "About shoes");
+    await holds("About shoes");
+    await cip(window, "prefill", "About hats");
+    await holds("About hats");
+    await chat.box.fill("About hats, please");
+    await cip(window, "prefill", "About coats");
+    await holds("About coats\n\nAbout hats, please");
+  });
+
   test("opens, closes and toggles the window, and the site hears of it", async () => {
     const { window, chat, heard, hears, launcher } = await open();
     await launcher().waitFor();

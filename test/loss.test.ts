@@ -143,6 +143,19 @@ describe("a message", () => {
     expect(await stored(site, chat.page)).toHaveLength((await isAnswered()) ? 2 : 1);
   });
 
+  test("in the words of the one before it is back in the box when a reload finds that it did not get through", async () => {
+    const chat = await openChat(site.url, { expected: [lineLost] });
+    await chat.ask("yes");
+    await chat.shows("echo: yes");
+    await chat.idle();
+    await chat.page.route("**/turns", (route) => route.abort("internetdisconnected"));
+    await chat.ask("yes");
+    await chat.refusal.getByText("No connection.").waitFor();
+    await chat.page.reload();
+    await until(async () => (await chat.box.inputValue()) === "yes", "the message is back");
+    expect(await stored(site, chat.page)).toHaveLength(1);
+  });
+
   test("typed while an answer is written waits in the box", async () => {
     const chat = await openChat(site.url);
     const { releaseAll } = site.hold([{ text: "Well" }]);

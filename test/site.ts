@@ -80,10 +80,13 @@ export function siteOf(url: string, tenant = "default") {
       }, "the turn ends"),
     /** The turn, once its answer has come as far as `text`. */
     said: (token: string, id: string, text: string) =>
-      until(async () => {
-        const turn = await turnIn(await on("GET", `/turns/${id}`, { token }), 200);
-        return turn.answer === text && turn;
-      }, `the answer is "${text.slice(0, 100)}"`),
+      until(
+        async () => {
+          const turn = await turnIn(await on("GET", `/turns/${id}`, { token }), 200);
+          return turn.answer === text && turn;
+        },
+        `the answer is "${text.slice(0, 100)}"`,
+      ),
     follow: (token: string, id: string, query = "", headers: Record<string, string> = {}) =>
       on("GET", `/turns/${id}/stream${query}`, { token, headers }),
     stop: async (token: string, id: string) => turnIn(await on("POST", `/turns/${id}/stop`, { token }), 200),
