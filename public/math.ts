@@ -40,7 +40,7 @@ export function mayBecomeFormula(source: string, before = ""): boolean {
 }
 
 /** The same for a formula that is a block of its own. */
-export function blockAt(source: string): Formula | undefined {
+function blockAt(source: string): Formula | undefined {
   const indent = /^ {0,3}/.exec(source)?.[0] ?? "";
   const formula = formulaAt(source.slice(indent.length));
   if (formula?.display !== true) return undefined;

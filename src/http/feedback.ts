@@ -7,7 +7,7 @@ import { bodyProblems, forCaller } from "./documented.ts";
 import { OneTurn, Rating, turnBody } from "./schemas.ts";
 import { identified, type Services, sitePrefix, uuidOf } from "./services.ts";
 
-export const commentCharsMax = 2000;
+const commentCharsMax = 2000;
 
 const NewFeedback = Type.Object(
   { rating: Rating, comment: Type.Optional(Type.String({ maxLength: commentCharsMax })) },

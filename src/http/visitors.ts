@@ -69,7 +69,7 @@ export const visitors = (services: Services) => {
         : await anonymous(tenant, tokenOf(headers), address);
       const { token, expiresAt } = await issue(keys, tenant, userId, endsMs);
       set.status = 201;
-      Object.assign(set.headers, { "cache-control": "no-store", ...rateLimitHeaders(standing) });
+      Object.assign(set.headers, rateLimitHeaders(standing));
       return { token, ...userBody(userId), expires_at: expiresAt.toISOString() };
     },
     {
