@@ -23,9 +23,12 @@ export type Instance = Readonly<{
   /** How many proxies in front may be believed about where a request comes from. */
   trustedProxies: number;
   logLevel: string;
+  /** Undefined: there are no metrics. */
+  metricsToken: Secret | undefined;
   leaseMs: number;
   leaseRenewMs: number;
   drainMs: number;
+  backupsKept: number;
 }>;
 
 /** What of the work an instance does: serve visitors (`web`), run turns that wait (`worker`), or both. */
@@ -120,8 +123,10 @@ function toInstance(cwd: string, values: Values): Instance {
     secretKeyPrevious: values.SECRET_KEY_PREVIOUS,
     trustedProxies: values.TRUSTED_PROXIES,
     logLevel: values.LOG_LEVEL,
+    metricsToken: values.METRICS_TOKEN,
     leaseMs: values.LEASE_MS,
     leaseRenewMs: values.LEASE_RENEW_MS,
     drainMs: values.DRAIN_MS,
+    backupsKept: values.BACKUPS_KEPT,
   };
 }

@@ -1,17 +1,18 @@
-// The command line: what to do, and in words what went wrong when it cannot be done.
-import { get } from "node:http";
+// The command line: which command is meant, and in words what went wrong when it cannot be done.
 import { parseArgs } from "node:util";
 import pkg from "../package.json" with { type: "json" };
-import { type Instance, load, loadInstance, type Role } from "./config.ts";
+import { type Command, type Given, Refusal } from "./cli/command.ts";
+import { health } from "./cli/health.ts";
+import { serve } from "./cli/serve.ts";
 import { explain } from "./explain.ts";
-import { log } from "./log.ts";
-import { serve } from "./serve.ts";
+
+/** By the words that call them, in the order in which help shows them. */
+const commands: Record<string, Command> = { "": serve, health };
 
 const help = `cip ${pkg.version}: ${pkg.description}
 
 Usage:
-  cip            serve visitors and run what waits
-  cip health     ask the server on this machine whether it is ready: exit status 0 or 1
+${rows(Object.entries(commands).map(([name, { usage, help }]) => [`cip ${name} ${usage}`.trimEnd(), help]))}
 
       --role     web: serve visitors; worker: run the turns that wait; all (default): both
   -h, --help     show this
@@ -20,67 +21,61 @@ Usage:
 Settings come from the environment and from .env in the working directory, sites from tenants/<id>.env.
 `;
 
-async function main(): Promise<void> {
-  const { values, positionals, role } = commandLine();
-  if (values.help) return print(help);
-  if (values.version) return print(`${pkg.version}\n`);
-  if (positionals[0] === "health") return health(loadInstance(process.cwd()));
-  const config = load(process.cwd());
-  if (role !== "all" && config.instance.databaseUrl === undefined)
-    fail(
-      `--role ${role} needs DATABASE_URL: the embedded database belongs to one process, which must do all.`,
-      1,
-    );
-  log.level = config.instance.logLevel;
-  await serve(config, role);
+async function main(args: string[]): Promise<number> {
+  const { command, given } = meant(args);
+  if (given.flags.help) return print(help);
+  if (given.flags.version) return print(`${pkg.version}\n`);
+  return command.run(given);
 }
 
-function commandLine() {
+/** Throws Refusal. */
+function meant(args: string[]): { command: Command; given: Given } {
+  const at = args.findIndex((arg) => Object.hasOwn(commands, arg) && arg !== "");
+  const name = at < 0 ? "" : (args[at] ?? "");
+  const command = commands[name] ?? serve;
+  const options = {
+    help: { type: "boolean", short: "h" },
+    version: { type: "boolean", short: "v" },
+    ...command.options,
+  } as const;
   try {
-    const parsed = parseArgs({
-      options: {
-        role: { type: "string", default: "all" },
-        help: { type: "boolean", short: "h" },
-        version: { type: "boolean", short: "v" },
-      },
+    const { values, positionals } = parseArgs({
+      args: args.toSpliced(at, at < 0 ? 0 : 1),
+      options,
       allowPositionals: true,
     });
-    const unknown = parsed.positionals.find((word, i) => i > 0 || word !== "health");
-    if (unknown !== undefined) throw new Error(`Unknown command '${unknown}'`);
-    const { role } = parsed.values;
-    if (role !== "all" && role !== "web" && role !== "worker") throw new Error(`Unknown role '${role}'`);
-    const { values, positionals } = parsed;
-    return { values, positionals, role: role as Role };
+    const flags = values as Given["flags"];
+    if (!(flags.help || flags.version)) checkWords(name, command, positionals);
+    return { command, given: { words: positionals, flags } };
   } catch (error) {
+    if (error instanceof Refusal) throw error;
     const [what] = (error as Error).message.split(". ");
-    return fail(`${what}. Try 'cip --help'.`, 2);
+    throw new Refusal(`${what}. Try 'cip --help'.`, 2);
   }
 }
 
-/** For a container without a shell or curl: the binary asks itself. Unlike fetch, `get` goes past any proxy. */
-async function health({ host, port }: Instance): Promise<void> {
-  const hostname = ["0.0.0.0", "::"].includes(host) ? "127.0.0.1" : host;
-  const { promise, resolve } = Promise.withResolvers<number | undefined>();
-  get({ hostname, port, path: "/readyz", agent: false, signal: AbortSignal.timeout(5_000) }, (answer) => {
-    answer.resume();
-    resolve(answer.statusCode);
-  }).on("error", () => resolve(undefined));
-  const status = await promise;
-  if (status === undefined) fail(`nothing answers on port ${port}`, 1);
-  if (status !== 200) fail(`not ready (${status})`, 1);
+/** As many words as the command's usage names. */
+function checkWords(name: string, { usage }: Command, words: string[]): void {
+  const [must, may] = [/<[^>]+>/g, /\[[^\]]+\]/g].map((form) => usage.match(form) ?? []);
+  const missing = must?.[words.length];
+  if (missing) throw new Refusal(`${name} needs ${missing}. Try 'cip --help'.`, 2);
+  const extra = words[(must?.length ?? 0) + (may?.length ?? 0)];
+  if (extra !== undefined) throw new Refusal(`Unknown command '${extra}'. Try 'cip --help'.`, 2);
 }
 
-function print(text: string): void {
+function rows(lines: [string, string][]): string {
+  const width = Math.max(...lines.map(([left]) => left.length));
+  return lines.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`).join("\n");
+}
+
+function print(text: string): number {
   process.stdout.write(text);
-}
-
-function fail(message: string, status: number): never {
-  process.stderr.write(`cip: ${message}\n`);
-  process.exit(status);
+  return 0;
 }
 
 try {
-  await main();
+  process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
-  fail(explain(error), 1);
+  process.stderr.write(`cip: ${error instanceof Refusal ? error.message : explain(error)}\n`);
+  process.exit(error instanceof Refusal ? error.status : 1);
 }

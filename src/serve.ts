@@ -2,16 +2,11 @@
 import { banner } from "./banner.ts";
 import { Chat } from "./chat.ts";
 import type { Config, Role } from "./config.ts";
-import { instanceId, lock } from "./datadir.ts";
-import { type Database, openDatabase } from "./db.ts";
-import { openEmbedded } from "./embedded.ts";
-import { DatabaseStartError } from "./explain.ts";
 import { createApp } from "./http/app.ts";
-import { verifyIsolation } from "./isolation.ts";
 import { clearAway } from "./janitor.ts";
 import { loadKeys } from "./keys.ts";
 import { log } from "./log.ts";
-import { migrate } from "./migrate.ts";
+import { open, type Place, ready } from "./place.ts";
 import { Queue } from "./queue.ts";
 import { Runs } from "./runs.ts";
 
@@ -62,56 +57,11 @@ export async function serve(config: Config, role: Role): Promise<void> {
 }
 
 async function prepare({ db, instanceId, alone }: Place, { instance, tenants }: Config, role: Role) {
-  try {
-    // Migrations may take their time, the first answer may not: whatever is at that address, it is not a database.
-    await db.system((tx) => tx`select 1`);
-    await migrate(db);
-    await verifyIsolation(db);
-    const lease = { instanceId, leaseMs: instance.leaseMs };
-    const runs = new Runs(
-      db,
-      await loadKeys(db, instance.secretKey, instance.secretKeyPrevious),
-      lease,
-      instance.leaseRenewMs,
-    );
+  return ready(instance, async () => {
+    const keys = await loadKeys(db, instance.secretKey, instance.secretKeyPrevious);
+    const runs = new Runs(db, keys, { instanceId, leaseMs: instance.leaseMs }, instance.leaseRenewMs);
     const queue = new Queue(db, runs, tenants, role !== "web");
     await queue.recover(alone ? "all" : { instanceId });
     return { runs, queue };
-  } catch (error) {
-    throw new DatabaseStartError(instance.databaseUrl?.reveal(), { cause: error });
-  }
-}
-
-/** The database, and who this process is to it. `alone`: no other process can be at work on it. */
-type Place = { db: Database; instanceId: string; alone: boolean; close(): Promise<void> };
-
-async function open({ databaseUrl, databasePoolSize, dataDir }: Config["instance"]): Promise<Place> {
-  if (databaseUrl !== undefined) {
-    const db = openDatabase({ url: databaseUrl.reveal(), poolSize: databasePoolSize });
-    const { id, unlock } = successor(dataDir);
-    const close = async () => {
-      await db.close();
-      unlock();
-    };
-    return { db, instanceId: id, alone: false, close };
-  }
-  const unlock = lock(dataDir);
-  const embedded = await openEmbedded(dataDir);
-  const db = openDatabase(embedded);
-  const close = async () => {
-    await db.close();
-    await embedded.close();
-    unlock();
-  };
-  return { db, instanceId: instanceId(dataDir), alone: true, close };
-}
-
-/** With a database elsewhere the folder is no must: without it, this process is simply nobody's successor. */
-function successor(dataDir: string): { id: string; unlock: () => void } {
-  try {
-    const unlock = lock(dataDir);
-    return { id: instanceId(dataDir), unlock };
-  } catch {
-    return { id: Bun.randomUUIDv7(), unlock: () => {} };
-  }
+  });
 }

@@ -40,6 +40,7 @@ const model = group("Model", "tenant");
 const prompt = group("Prompt", "tenant");
 const embedding = group("Identity and embedding", "tenant");
 const limits = group("Limits", "tenant");
+const keeping = group("Keeping", "tenant");
 const page = group("Page", "tenant");
 
 const path = line(4096);
@@ -76,6 +77,12 @@ export const settings = {
     "info",
     "fatal, error, warn, info, debug, trace or silent",
   ),
+  METRICS_TOKEN: instance(
+    secret(bearer),
+    undefined,
+    "What a scraper sends as bearer token to read /metrics; unset: no metrics",
+    "secret",
+  ),
   LEASE_MS: instance(integer(1_000, 3_600_000), "45000", "Time after which a silent process counts as dead"),
   LEASE_RENEW_MS: instance(
     integer(100, 3_600_000),
@@ -83,6 +90,11 @@ export const settings = {
     "Time between two signs of life of a running answer",
   ),
   DRAIN_MS: instance(integer(0, 3_600_000), "25000", "Time that running answers get at shutdown"),
+  BACKUPS_KEPT: instance(
+    integer(0, 1000),
+    "7",
+    "Daily backups of the embedded database that are kept; 0: none are made",
+  ),
 
   LLM_BASE_URL: model(apiUrl, "https://api.deepseek.com", "Any OpenAI-compatible API, many end in /v1"),
   LLM_API_KEY: model(
@@ -171,10 +183,16 @@ export const settings = {
     "The same for one visitor",
   ),
 
+  RETENTION_DAYS: keeping(
+    orOff(integer(1, 36_500)),
+    undefined,
+    "Days after which what was said is deleted, or off; unset: off",
+  ),
+
   UI_TITLE: page(line(100), undefined, "Title of the chat; unset: TENANT_NAME, else Chat"),
   UI_LANGUAGE: page(language, undefined, "Language as in en or pt-BR; unset: the browser's"),
   UI_GREETING: page(text(2000), undefined, "Text above an empty conversation"),
-  UI_SUGGESTIONS: page(list(12, 200), undefined, "Questions to begin with, with | between them"),
+  UI_SUGGESTIONS: page(list(12, 200), undefined, "Questions to begin with, a vertical bar between them"),
   UI_ACCENT: page(colour, "2456d6", "Colour of buttons and links, three or six hex digits"),
   UI_LOGO: page(path, undefined, "Image file beside the title: SVG, PNG, JPEG or WebP"),
   UI_COLOR_SCHEME: page(oneOf("auto", "light", "dark"), "auto", "light, dark or auto, as the browser has it"),

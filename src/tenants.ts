@@ -59,11 +59,13 @@ export type Tenant = Readonly<{
   /** Undefined: as many as there are. */
   concurrentRunsMax: number | undefined;
   queueWaitMs: number;
+  /** Undefined: what was said is kept. */
+  retentionDays: number | undefined;
   ui: Ui;
 }>;
 
 /** Addresses of the server itself, which a tenant of that name would hide (`GET /{tenant}`). */
-const reserved = new Set(["v1", "assets", "healthz", "readyz"]);
+const reserved = new Set(["v1", "assets", "healthz", "readyz", "metrics"]);
 
 /** Reads the tenants' folder. Without any tenant's file there is one tenant, `default`. */
 export function readTenants(base: Base): ReadonlyMap<string, Tenant> {
@@ -175,6 +177,7 @@ function toTenant(id: string, values: Values, { model, prompt, logo }: Parts): T
     historyTokensMax: values.HISTORY_TOKENS_MAX,
     concurrentRunsMax: values.CONCURRENT_RUNS_MAX ?? undefined,
     queueWaitMs: values.QUEUE_WAIT_MS,
+    retentionDays: values.RETENTION_DAYS ?? undefined,
     messageCharsMax: values.MESSAGE_CHARS_MAX,
     allowedOrigins: values.ALLOWED_ORIGINS ?? [],
     visitorTokenTtlMs: values.VISITOR_TOKEN_TTL,

@@ -8,7 +8,9 @@ import { repository } from "./support.ts";
 const layers = [
   ["index", "build"],
   ["main"],
+  ["cli/*"],
   ["serve"],
+  ["place"],
   ["banner", "explain", "http/*"],
   ["chat", "follow", "janitor", "opening", "queue"],
   ["runs"],

@@ -75,9 +75,11 @@ describe("where a setting comes from", () => {
       secretKeyPrevious: undefined,
       trustedProxies: 0,
       logLevel: "info",
+      metricsToken: undefined,
       leaseMs: 45_000,
       leaseRenewMs: 10_000,
       drainMs: 25_000,
+      backupsKept: 7,
     });
     expect([...config.tenants.keys()]).toEqual(["default"]);
     expect(tenant(config)).toEqual({
@@ -101,6 +103,7 @@ describe("where a setting comes from", () => {
       },
       concurrentRunsMax: undefined,
       queueWaitMs: 10_000,
+      retentionDays: undefined,
       historyTokensMax: 16_000,
       messageCharsMax: 8000,
       allowedOrigins: [],
@@ -646,6 +649,7 @@ describe("secrets", () => {
       "DATABASE_URL",
       "SECRET_KEY",
       "SECRET_KEY_PREVIOUS",
+      "METRICS_TOKEN",
       "LLM_API_KEY",
       "LLM_FALLBACK_API_KEY",
       "IDENTITY_SECRET",
