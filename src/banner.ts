@@ -1,6 +1,6 @@
 // The few lines that the person who starts cip reads: where it is, what it runs on, what to set next.
 import pkg from "../package.json" with { type: "json" };
-import type { Config, Role, Tenant } from "./config.ts";
+import type { Config, Role, Tenant } from "./config/config.ts";
 import { databaseAt } from "./explain.ts";
 
 const namesShownMax = 5;

@@ -1,5 +1,5 @@
 // The one error class and the one table from code to status: what a client may ever learn of a failure.
-import type { Standing } from "./limits.ts";
+import type { Standing } from "./rows/limits.ts";
 
 /** HTTP status and title of every code a client can receive (RFC 9457, `status` and `title`). */
 export const errors = {

@@ -1,10 +1,18 @@
 // Work that repeats for as long as the process lives.
 import { log } from "./log.ts";
 
-/** Repeats `work` until `end` is aborted, never twice at once. A failure is logged and does not end it. */
-export function every(periodMs: number, work: () => Promise<void>, end: AbortSignal): void {
+/**
+ * Repeats `work` until `end` is aborted, never twice at once, the first time after `firstMs`. A failure is logged and
+ * does not end it.
+ */
+export function every(
+  periodMs: number,
+  work: () => Promise<void>,
+  end: AbortSignal,
+  firstMs = periodMs,
+): void {
   let busy = false;
-  const timer = setInterval(() => {
+  const repeat = () => {
     if (busy) return;
     busy = true;
     work()
@@ -12,7 +20,12 @@ export function every(periodMs: number, work: () => Promise<void>, end: AbortSig
       .finally(() => {
         busy = false;
       });
-  }, periodMs);
+  };
+  let timer = setTimeout(() => {
+    repeat();
+    timer = setInterval(repeat, periodMs);
+    timer.unref();
+  }, firstMs);
   timer.unref();
-  end.addEventListener("abort", () => clearInterval(timer));
+  end.addEventListener("abort", () => clearTimeout(timer));
 }

@@ -1,4 +1,5 @@
-// The log: one JSON object a line on standard error. Standard output belongs to the person who starts cip.
+// The log: one JSON object a line on standard error, or a line for people where that is a terminal. Standard output
+// belongs to the person who starts cip.
 import pino from "pino";
 
 /**
@@ -17,5 +18,11 @@ export const log = pino(
       censor: "***",
     },
   },
-  pino.destination({ dest: 2, sync: true }),
+  process.stderr.isTTY ? await forPeople() : pino.destination({ dest: 2, sync: true }),
 );
+
+/** In this process, as a stream: the package's usual way is a worker, which finds no file of its own in the binary. */
+async function forPeople() {
+  const { default: pretty } = await import("pino-pretty"); // loaded only for them: it takes 40 ms
+  return pretty({ destination: 2, sync: true, singleLine: true, translateTime: "SYS:HH:MM:ss" });
+}

@@ -1,13 +1,30 @@
 // The command line: which command is meant, and in words what went wrong when it cannot be done.
 import { parseArgs } from "node:util";
 import pkg from "../package.json" with { type: "json" };
+import { check } from "./cli/check.ts";
 import { type Command, type Given, Refusal } from "./cli/command.ts";
+import { deleteUser } from "./cli/delete-user.ts";
+import { exporting } from "./cli/export.ts";
 import { health } from "./cli/health.ts";
+import { importing } from "./cli/import.ts";
+import { migrate } from "./cli/migrate.ts";
+import { restore } from "./cli/restore.ts";
+import { secretKey } from "./cli/secret-key.ts";
 import { serve } from "./cli/serve.ts";
 import { explain } from "./explain.ts";
 
 /** By the words that call them, in the order in which help shows them. */
-const commands: Record<string, Command> = { "": serve, health };
+const commands: Record<string, Command> = {
+  "": serve,
+  check,
+  health,
+  export: exporting,
+  import: importing,
+  "delete-user": deleteUser,
+  migrate,
+  "secret-key": secretKey,
+  restore,
+};
 
 const help = `cip ${pkg.version}: ${pkg.description}
 
@@ -15,6 +32,7 @@ Usage:
 ${rows(Object.entries(commands).map(([name, { usage, help }]) => [`cip ${name} ${usage}`.trimEnd(), help]))}
 
       --role     web: serve visitors; worker: run the turns that wait; all (default): both
+      --live     check as well that the models, the database and the deployment work
   -h, --help     show this
   -v, --version  show the version
 

@@ -1,14 +1,19 @@
 // Where a process works: the database, made ready, and who the process is to it. Whoever opens a place closes it.
-import type { Instance } from "./config.ts";
-import { instanceId, lock } from "./datadir.ts";
-import { type Database, openDatabase } from "./db.ts";
-import { openEmbedded } from "./embedded.ts";
+import type { Instance } from "./config/config.ts";
+import { instanceId, lock } from "./db/datadir.ts";
+import { type Database, openDatabase } from "./db/db.ts";
+import { type Embedded, openEmbedded } from "./db/embedded.ts";
 import { DatabaseStartError } from "./explain.ts";
-import { verifyIsolation } from "./isolation.ts";
-import { migrate } from "./migrate.ts";
+import { verifyIsolation } from "./db/isolation.ts";
+import { migrate } from "./db/migrate.ts";
 
-/** `alone`: no other process can be at work on the database. */
-export type Place = { db: Database; instanceId: string; alone: boolean; close(): Promise<void> };
+/** `embedded` where the database is in this process, so that no other one can be at work on it. */
+export type Place = {
+  db: Database;
+  instanceId: string;
+  embedded: Embedded | undefined;
+  close(): Promise<void>;
+};
 
 /** Opens the database and brings its schema up to date. Throws DataDirError, DatabaseStartError. */
 export async function open(instance: Instance): Promise<Place> {
@@ -45,7 +50,7 @@ export async function connect({ databaseUrl, databasePoolSize, dataDir }: Instan
       await db.close();
       unlock();
     };
-    return { db, instanceId: id, alone: false, close };
+    return { db, instanceId: id, embedded: undefined, close };
   }
   const unlock = lock(dataDir);
   const embedded = await openEmbedded(dataDir);
@@ -55,7 +60,7 @@ export async function connect({ databaseUrl, databasePoolSize, dataDir }: Instan
     await embedded.close();
     unlock();
   };
-  return { db, instanceId: instanceId(dataDir), alone: true, close };
+  return { db, instanceId: instanceId(dataDir), embedded, close };
 }
 
 /** With a database elsewhere the folder is no must: without it, this process is simply nobody's successor. */

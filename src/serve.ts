@@ -1,14 +1,18 @@
 // Starts the parts in the order they need one another, and ends them in the reverse order.
+import { keep as keepBackups } from "./db/backup.ts";
 import { banner } from "./banner.ts";
-import { Chat } from "./chat.ts";
-import type { Config, Role } from "./config.ts";
+import { Chat } from "./chat/chat.ts";
+import type { Config, Role } from "./config/config.ts";
 import { createApp } from "./http/app.ts";
-import { clearAway } from "./janitor.ts";
-import { loadKeys } from "./keys.ts";
+import { clearAway } from "./keep/janitor.ts";
+import { loadKeys } from "./who/keys.ts";
 import { log } from "./log.ts";
 import { open, type Place, ready } from "./place.ts";
-import { Queue } from "./queue.ts";
-import { Runs } from "./runs.ts";
+import { Queue } from "./chat/queue.ts";
+import { Reload } from "./config/reload.ts";
+import { Runs } from "./chat/runs.ts";
+import { hasTerminal } from "./terminal.ts";
+import { watchEventLoop } from "./metrics/vitals.ts";
 
 /** How long readers may take for the last of what they were sent once all turns have ended. */
 const flushMs = 2_000;
@@ -29,6 +33,9 @@ export async function serve(config: Config, role: Role): Promise<void> {
   };
   process.on("SIGTERM", shutDown);
   process.on("SIGINT", shutDown);
+  const reload = new Reload(config.tenants);
+  const atTerminal = hasTerminal();
+  process.on("SIGHUP", (signal) => (atTerminal && !hasTerminal() ? shutDown(signal) : reload.now()));
   // A mistake in the handling of one request must not end those of all others.
   process.on("unhandledRejection", (error) => log.error({ err: error }, "a promise failed unhandled"));
 
@@ -37,7 +44,10 @@ export async function serve(config: Config, role: Role): Promise<void> {
     const { runs, queue } = await prepare(place, config, role);
     const chat = new Chat(place.db, runs, queue);
     const clearing = new AbortController();
-    clearAway(place.db, clearing.signal);
+    clearAway(place.db, config.tenants, clearing.signal);
+    watchEventLoop(clearing.signal);
+    if (place.embedded) keepBackups(place.embedded, instance, clearing.signal);
+    void reload.run(clearing.signal);
     const app = await createApp({ config, db: place.db, keys: runs.keys, runs, chat }, role !== "worker");
     // Elysia would let a second process listen on the same port and take half of the requests.
     const { server } = app.listen({ port: instance.port, hostname: instance.host, reusePort: false });
@@ -56,12 +66,12 @@ export async function serve(config: Config, role: Role): Promise<void> {
   }
 }
 
-async function prepare({ db, instanceId, alone }: Place, { instance, tenants }: Config, role: Role) {
+async function prepare({ db, instanceId, embedded }: Place, { instance, tenants }: Config, role: Role) {
   return ready(instance, async () => {
     const keys = await loadKeys(db, instance.secretKey, instance.secretKeyPrevious);
     const runs = new Runs(db, keys, { instanceId, leaseMs: instance.leaseMs }, instance.leaseRenewMs);
     const queue = new Queue(db, runs, tenants, role !== "web");
-    await queue.recover(alone ? "all" : { instanceId });
+    await queue.recover(embedded ? "all" : { instanceId });
     return { runs, queue };
   });
 }

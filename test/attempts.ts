@@ -1,20 +1,43 @@
 // What each function of a tenant's rows does when another tenant's ids are given to it. A new function is named here.
-import * as budgets from "../src/budgets.ts";
-import * as claims from "../src/claims.ts";
-import * as conversations from "../src/conversations.ts";
-import type { Database, SystemTx, TenantTx } from "../src/db.ts";
-import type { Keys } from "../src/keys.ts";
-import * as limits from "../src/limits.ts";
-import type { Tenant } from "../src/tenants.ts";
-import type { Ending } from "../src/turns.ts";
-import * as turns from "../src/turns.ts";
-import * as users from "../src/users.ts";
+import * as budgets from "../src/rows/budgets.ts";
+import * as claims from "../src/rows/claims.ts";
+import * as conversations from "../src/rows/conversations.ts";
+import * as copies from "../src/rows/copies.ts";
+import type { Database, SystemTx, TenantTx } from "../src/db/db.ts";
+import * as exporting from "../src/keep/export.ts";
+import type { Keys } from "../src/who/keys.ts";
+import * as limits from "../src/rows/limits.ts";
+import * as retention from "../src/keep/retention.ts";
+import type { Tenant } from "../src/config/tenants.ts";
+import type { Ending } from "../src/rows/turns.ts";
+import * as turns from "../src/rows/turns.ts";
+import * as users from "../src/rows/users.ts";
 
-export type Prey = { conversationId: string; turnId: string; runningId: string; claim: claims.Claim };
+export type Prey = {
+  conversationId: string;
+  turnId: string;
+  runningId: string;
+  claim: claims.Claim;
+  /** A conversation in which all is answered, and its turn, which has replaced `turnId`. */
+  restingId: string;
+  restingTurnId: string;
+  /** One without a turn. */
+  emptyId: string;
+};
 export type Attempt = (tx: TenantTx, prey: Prey) => Promise<unknown>;
 
 /** The modules of tenant rows, as they are or as somebody has changed them. */
-export const modules = { budgets, claims, conversations, limits, turns, users };
+export const modules = {
+  budgets,
+  claims,
+  conversations,
+  copies,
+  export: exporting,
+  limits,
+  retention,
+  turns,
+  users,
+};
 export type Modules = typeof modules;
 
 /** A tenant without a row of its own before it tries something. */
@@ -31,8 +54,35 @@ const newTurn = (conversationId: string, id = Bun.randomUUIDv7()): turns.NewTurn
   context: undefined,
   idempotency: undefined,
   versions: [],
+  trace: { request_id: "the same in both" },
 });
 const ending: Ending = { status: "done", finishReason: "stop", usage: null };
+
+/** Days ago: older than that is everything. */
+const tomorrow = -1;
+
+const time = "2026-01-01T00:00:00.000Z";
+const copyOf = (conversation_id: string): copies.Turn => ({
+  id: Bun.randomUUIDv7(),
+  conversation_id,
+  user_id: user,
+  status: "done",
+  message: "mine",
+  parts: [],
+  finish_reason: null,
+  input_tokens: null,
+  output_tokens: null,
+  error_code: null,
+  versions: [],
+  superseded_by: null,
+  rating: null,
+  comment: null,
+  context: null,
+  idempotency_key: idempotency.key,
+  request_hash: idempotency.requestHash,
+  created_at: time,
+  finished_at: time,
+});
 
 const turnOf = ({ turnId, conversationId }: Prey) =>
   ({ id: turnId, conversation_id: conversationId }) as turns.Turn;
@@ -57,7 +107,10 @@ export const attemptsOn = ({
   budgets,
   claims,
   conversations,
+  copies,
+  export: exporting,
   limits,
+  retention,
   turns,
   users,
 }: Modules): Record<string, Record<string, Attempt | null>> => ({
@@ -66,6 +119,7 @@ export const attemptsOn = ({
     reserve: async (tx) => (await budgets.reserve(tx, keys, spenderOf(1e12), [])) instanceof Error,
     refusal: async (tx) => (await budgets.refusal(tx, keys, spenderOf(1_000), "mine")) && "secret",
     settle: (tx) => budgets.settle(tx, spent, ending, []),
+    usedToday: null, // the system's
     secondsToMidnight: null, // reads no database
     sweep: null, // the system's
   },
@@ -85,7 +139,38 @@ export const attemptsOn = ({
     rename: (tx, { conversationId }) => conversations.rename(tx, user, conversationId, "mine"),
     remove: (tx, { conversationId }) => conversations.remove(tx, user, conversationId),
     inOrder: (tx) => conversations.inOrder(tx, user, 100, undefined),
-    removeAll: (tx) => conversations.removeAll(tx, user),
+    removeAll: async (tx) => (await conversations.removeAll(tx, user)).turns,
+    titleOf: null, // reads no database
+  },
+  copies: {
+    addUsers: async (tx) => {
+      await copies.addUsers(tx, [
+        { id: `user:${Bun.randomUUIDv7()}`, name: "mine", email: null, updated_at: time },
+      ]);
+    },
+    // What is somebody else's may be counted, and nothing more.
+    addConversations: async (tx) => {
+      const row = { user_id: user, title: "mine", created_at: time, updated_at: time };
+      await copies.addConversations(tx, [{ ...row, id: Bun.randomUUIDv7() }]);
+    },
+    addTurns: async (tx, { restingId }) => (await copies.addTurns(tx, [copyOf(restingId)])).added,
+  },
+  export: {
+    users: (tx) => exporting.users(tx, 100, undefined),
+    conversations: (tx) => exporting.conversations(tx, 100, undefined),
+    turnsAfter: (tx) => exporting.turnsAfter(tx, 100, 1_000_000, undefined),
+    countTurns: async (tx) => (await exporting.countTurns(tx)) > 0,
+    pieces: null, // takes the database
+  },
+  retention: {
+    page: async (tx) => ((await retention.page(tx, 100, undefined)).length > 0 ? "secret" : undefined),
+    hold: (tx, { restingId }) => retention.hold(tx, [restingId], tomorrow),
+    removeTurns: (tx, { restingId }) => retention.removeTurns(tx, [restingId], tomorrow, 100),
+    unlist: (tx, { restingId, turnId }) => retention.unlist(tx, [restingId], [turnId]),
+    oldest: (tx, { restingId }) => retention.oldest(tx, restingId),
+    removeEmpty: (tx, { emptyId }) => retention.removeEmpty(tx, [emptyId], tomorrow),
+    removeUnseen: (tx) => retention.removeUnseen(tx, tomorrow, 100),
+    enforce: null, // takes the database
   },
   turns: {
     get: (tx, { turnId }) => turns.get(tx, user, turnId),
@@ -113,7 +198,7 @@ export const attemptsOn = ({
   claims: {
     store: (tx, { conversationId }) => claims.store(tx, newTurn(conversationId), undefined),
     isFull: (tx) => claims.isFull(tx, 1),
-    isBusy: (tx) => claims.isBusy(tx, user, 1),
+    unfinished: (tx) => claims.unfinished(tx, user),
     claimOldest: (tx) => claims.claimOldest(tx, lease),
     settle: (tx, { claim }) => claims.settle(tx, claim, [{ type: "text", text: "mine" }], ending),
     requestStop: (tx, { runningId }) => claims.requestStop(tx, runningId),
@@ -121,17 +206,17 @@ export const attemptsOn = ({
     look: null, // the system's
     sweep: null, // the system's
     tenantsWaiting: null, // the system's
+    countWaiting: null, // the system's
   },
 });
 
 /** A conversation of globex with an answered turn and a running one. */
 export const plant = (db: Database): Promise<Prey> =>
   db.tenant("globex", async (tx) => {
-    const [conversationId, turnId, runningId] = [0, 0, 0].map(() => Bun.randomUUIDv7()) as [
-      string,
-      string,
-      string,
-    ];
+    const [conversationId, turnId, runningId, restingId, restingTurnId, emptyId] = Array.from(
+      { length: 6 },
+      () => Bun.randomUUIDv7(),
+    ) as [string, string, string, string, string, string];
     await conversations.open(tx, user, conversationId, "secret");
     await users.remember(tx, user, { name: "secret", email: null });
     await budgets.settle(tx, spent, ending, []);
@@ -145,8 +230,17 @@ export const plant = (db: Database): Promise<Prey> =>
     const idleId = Bun.randomUUIDv7();
     await conversations.open(tx, user, idleId, "secret");
     await claims.store(tx, newTurn(idleId), undefined);
+    await conversations.open(tx, user, restingId, "secret");
+    const resting = await claims.store(
+      tx,
+      { ...newTurn(restingId, restingTurnId), versions: [turnId] },
+      lease,
+    );
+    if (resting) await claims.settle(tx, resting, [{ type: "text", text: "secret" }], ending);
+    await conversations.open(tx, user, emptyId, "secret");
+    await users.remember(tx, users.keyOf("whom nobody knows"), { name: "secret", email: null });
     if (!claim) throw new Error("no turn could be stored");
-    return { conversationId, turnId, runningId, claim };
+    return { conversationId, turnId, runningId, claim, restingId, restingTurnId, emptyId };
   });
 
 /** What an attempt came to that found nothing: so it says, or it was refused by a policy, or for want of the row it needs. */

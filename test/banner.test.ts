@@ -1,7 +1,7 @@
 // What the person who starts cip is told about where the chat may be embedded, and what had better be mended.
 import { expect, test } from "bun:test";
 import { banner } from "../src/banner.ts";
-import { load, type Role } from "../src/config.ts";
+import { load, type Role } from "../src/config/config.ts";
 import { repository, temporaryFolder } from "./support.ts";
 
 const list = (from: number, to: number) =>

@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import postgres from "postgres";
-import { settings } from "../src/settings.ts";
+import { settings } from "../src/config/settings.ts";
 import { browser, page } from "./browser.ts";
 import { canary, silent, watch } from "./canary.ts";
 import { statusLogged } from "./chat.ts";

@@ -4,10 +4,10 @@ import { chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "
 import { dirname, join } from "node:path";
 import { inspect, parseEnv } from "node:util";
 import { asset } from "../src/assets.ts";
-import { type Config, ConfigError, load, type Model } from "../src/config.ts";
-import { exposureOf } from "../src/modes.ts";
-import { Secret } from "../src/secret.ts";
-import { settings } from "../src/settings.ts";
+import { type Config, ConfigError, load, type Model } from "../src/config/config.ts";
+import { exposureOf } from "../src/config/modes.ts";
+import { Secret } from "../src/config/secret.ts";
+import { settings } from "../src/config/settings.ts";
 import { repository, temporaryFolder } from "./support.ts";
 
 type Files = Record<string, string | Uint8Array>;
@@ -271,9 +271,9 @@ describe("mistakes in the files", () => {
     expect(problems(folder, { PROMPT_FILE: "p.md" })).toEqual([
       ".env: must be saved as UTF-8",
       "tenants/a.env: must be saved as UTF-8",
+      "environment: PROMPT_FILE names a file that must be saved as UTF-8",
       "tenants/b.env: is a folder; it must be a file",
       "tenants/c.env: cannot be read (ELOOP); check its owner and permissions",
-      "environment: PROMPT_FILE names a file that must be saved as UTF-8",
     ]);
     expect(problem({ ".env/x": "" })).toBe(".env: is a folder; it must be a file");
   });

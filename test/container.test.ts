@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { join, posix } from "node:path";
 import { parse } from "yaml";
-import { type Setting, settings } from "../src/settings.ts";
+import { type Setting, settings } from "../src/config/settings.ts";
 import { type Instruction, parseDockerfile, type Stage } from "./dockerfile.ts";
 
 const read = (path: string) => readFileSync(join(import.meta.dir, "..", path), "utf8");

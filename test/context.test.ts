@@ -1,7 +1,7 @@
 // Where on the site a visitor asks: kept with the turn, told to the model where the prompt asks for it, and never
 // able to tell the model what to do.
 import { beforeAll, describe, expect, test } from "bun:test";
-import { fill, unknownIn } from "../src/placeholders.ts";
+import { fill, unknownIn } from "../src/config/placeholders.ts";
 import { startServer } from "./server.ts";
 import { expectProblem, type Site, siteOf, startSite } from "./site.ts";
 import { openSocket } from "./websocket.ts";

@@ -1,6 +1,6 @@
 // ALLOWED_ORIGINS decides whose scripts may use the API: matched as browsers match frames, said on every answer.
 import { beforeAll, describe, expect, test } from "bun:test";
-import { isAmong } from "../src/origins.ts";
+import { isAmong } from "../src/config/origins.ts";
 import { call } from "./client.ts";
 import { expectProblem, type Site, siteOf, startSite } from "./site.ts";
 
@@ -112,7 +112,7 @@ describe("a listed site", () => {
         "access-control-allow-origin": "https://shop.example",
         "access-control-allow-methods": methods,
         "access-control-allow-headers":
-          "accept, authorization, content-type, idempotency-key, last-event-id, prefer",
+          "accept, authorization, content-type, idempotency-key, last-event-id, prefer, traceparent, tracestate",
         "access-control-max-age": "86400",
         vary: "origin",
         allow: methods,

@@ -1,7 +1,7 @@
 // A database that restarts, refuses to write or has no room: who asks is told so at once, who was acknowledged loses nothing.
 import { describe, expect, test } from "bun:test";
 import postgres from "postgres";
-import { type Database, openDatabase } from "../src/db.ts";
+import { type Database, openDatabase } from "../src/db/db.ts";
 import { drain } from "./client.ts";
 import { askHere, type Fleet, fleet } from "./fleet.ts";
 import { answer } from "./model.ts";

@@ -1,11 +1,11 @@
 // The rules that the database keeps, on PostgreSQL and on PGlite alike.
 import { beforeAll, describe, expect, test } from "bun:test";
-import * as claims from "../src/claims.ts";
-import * as conversations from "../src/conversations.ts";
-import type { Database } from "../src/db.ts";
-import { migrate } from "../src/migrate.ts";
-import type { Ending, Part } from "../src/turns.ts";
-import * as turns from "../src/turns.ts";
+import * as claims from "../src/rows/claims.ts";
+import * as conversations from "../src/rows/conversations.ts";
+import type { Database } from "../src/db/db.ts";
+import { migrate } from "../src/db/migrate.ts";
+import type { Ending, Part } from "../src/rows/turns.ts";
+import * as turns from "../src/rows/turns.ts";
 import { databases } from "./database.ts";
 
 const done: Ending = { status: "done", finishReason: "stop", usage: { input_tokens: 3, output_tokens: 4 } };
@@ -35,7 +35,7 @@ describe.each(databases)("on %s", (name, open) => {
       context: undefined,
       ...fields,
     };
-    const whole = { idempotency: undefined, versions: [], ...turn };
+    const whole = { idempotency: undefined, versions: [], trace: { request_id: "r" }, ...turn };
     return db.tenant("acme", (tx) => claims.store(tx, whole, waits ? undefined : lease));
   };
 
@@ -52,6 +52,7 @@ describe.each(databases)("on %s", (name, open) => {
       context: undefined,
       idempotency: undefined,
       versions: [],
+      trace: { request_id: "r" },
     };
     const claim = await db.tenant(tenantId, async (tx) => {
       await conversations.open(tx, userId, conversationId, message);
@@ -222,7 +223,13 @@ describe.each(databases)("on %s", (name, open) => {
     await db.system((tx) => claims.checkpoint(tx, [{ ...spoken.claim, parts: said("so far") }], lease));
     await expire(spoken.id);
     await expire(silent.id);
-    expect(await db.system((tx) => claims.sweep(tx, "expired"))).toEqual({ requeued: 1, interrupted: 1 });
+    const swept = await db.system((tx) => claims.sweep(tx, "expired"));
+    expect(new Map(swept.map(({ id, status }) => [id, status]))).toEqual(
+      new Map([
+        [spoken.id, "interrupted"],
+        [silent.id, "queued"],
+      ]),
+    );
     expect(await read(spoken.id)).toMatchObject({ status: "interrupted", parts: said("so far") });
     expect(await read(silent.id)).toMatchObject({ status: "queued", finished_at: null });
     expect(await read(alive.id)).toMatchObject({ status: "running" });

@@ -1,8 +1,8 @@
 // Both databases that cip runs on, opened in this process and migrated: what holds on one must hold on the other.
 import { join } from "node:path";
-import { type Database, openDatabase } from "../src/db.ts";
-import { openEmbedded } from "../src/embedded.ts";
-import { migrate } from "../src/migrate.ts";
+import { type Database, openDatabase } from "../src/db/db.ts";
+import { openEmbedded } from "../src/db/embedded.ts";
+import { migrate } from "../src/db/migrate.ts";
 import { postgresCluster } from "./postgres.ts";
 import { atTheEnd, temporaryFolder } from "./support.ts";
 

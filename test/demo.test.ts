@@ -1,8 +1,8 @@
 // The demo model through the real client: what a person sees who has just started cip.
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { marked } from "marked";
-import type { Model } from "../src/config.ts";
-import { complete } from "../src/llm.ts";
+import type { Model } from "../src/config/config.ts";
+import { complete } from "../src/model/llm.ts";
 
 setDefaultTimeout(20_000); // the demo takes 5 s for an answer, as a model would
 
@@ -34,7 +34,15 @@ async function ask(content: string, signal = new AbortController().signal) {
     },
   };
   const startedAt = performance.now();
-  const outcome = await complete({ model, messages: [{ role: "user", content }], user: "u", sink, signal });
+  const outcome = await complete({
+    model,
+    messages: [{ role: "user", content }],
+    user: "u",
+    sink,
+    signal,
+    headers: {},
+    marks: {},
+  });
   return { text, flushes, outcome, tokensPerSecond: flushes / ((performance.now() - startedAt) / 1000) };
 }
 

@@ -2,7 +2,7 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { languages } from "../src/languages.ts";
+import { languages } from "../src/config/languages.ts";
 import { browser, page } from "./browser.ts";
 import { chatIn, statusLogged } from "./chat.ts";
 import { addressOf, shop, snippetOf, visit } from "./shop.ts";

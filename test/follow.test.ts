@@ -1,10 +1,10 @@
 // follow() and the answer it reads: whatever the order of events, a reader gets the whole text and one ending.
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { Answer } from "../src/answer.ts";
-import type { Chunk } from "../src/chunks.ts";
-import { follow } from "../src/follow.ts";
-import type { Ending, Part } from "../src/turns.ts";
+import { Answer } from "../src/chat/answer.ts";
+import type { Chunk } from "../src/chat/chunks.ts";
+import { follow } from "../src/chat/follow.ts";
+import type { Ending, Part } from "../src/rows/turns.ts";
 
 const turn = { id: "t", conversation_id: "c" };
 const ending: Ending = { status: "done", finishReason: "stop", usage: null };

@@ -1,14 +1,14 @@
 // A run that ends and finds its turn no longer its own: its readers hear how the turn goes on, not how the run ended.
 import { beforeAll, expect, test } from "bun:test";
-import { Chat, type Question, type Reader, type Visitor } from "../src/chat.ts";
-import { sweep } from "../src/claims.ts";
-import { load } from "../src/config.ts";
-import { type Database, openDatabase } from "../src/db.ts";
-import { follow } from "../src/follow.ts";
-import { loadKeys } from "../src/keys.ts";
-import { migrate } from "../src/migrate.ts";
-import { Queue } from "../src/queue.ts";
-import { Runs } from "../src/runs.ts";
+import { Chat, type Question, type Reader, type Visitor } from "../src/chat/chat.ts";
+import { sweep } from "../src/rows/claims.ts";
+import { load } from "../src/config/config.ts";
+import { type Database, openDatabase } from "../src/db/db.ts";
+import { follow } from "../src/chat/follow.ts";
+import { loadKeys } from "../src/who/keys.ts";
+import { migrate } from "../src/db/migrate.ts";
+import { Queue } from "../src/chat/queue.ts";
+import { Runs } from "../src/chat/runs.ts";
 import { type ScriptedModel, scriptedModel } from "./model.ts";
 import { postgresCluster } from "./postgres.ts";
 import { atTheEnd, temporaryFolder, until, within } from "./support.ts";
@@ -56,6 +56,7 @@ async function ask(message: string) {
     idempotencyKey: undefined,
     language: undefined,
     context: undefined,
+    trace: { request_id: "r" },
   };
   const opened = await process.chat.open(visitor, question, signal);
   const read = async () => {
@@ -99,7 +100,7 @@ test("a silent run that this very process was thought dead for gives way to the 
   const before = model.calls.length;
   const { id, reading } = await ask("Are you there?");
   await until(() => model.calls.length > before, "the model is asked");
-  expect(await db.system((tx) => sweep(tx, "all"))).toEqual({ requeued: 1, interrupted: 0 });
+  expect(await db.system((tx) => sweep(tx, "all"))).toMatchObject([{ id, status: "queued" }]);
   await until(() => (process.runs.answerOf(id)?.length ?? 0) > 0, "the second run speaks");
   expect(await within(model.calls.at(-2)?.ended as Promise<string>, "the first call is let go")).toBe(
     "broken",
@@ -113,6 +114,6 @@ test("what was replaced while it ran in silence is not run again when its proces
   model.next([{ hold: new Promise(() => {}) }]);
   const { id, reading } = await ask("The old question");
   await db.system((tx) => tx`update turns set superseded_by = ${Bun.randomUUIDv7()} where id = ${id}`);
-  expect(await db.system((tx) => sweep(tx, "all"))).toEqual({ requeued: 0, interrupted: 1 });
+  expect(await db.system((tx) => sweep(tx, "all"))).toMatchObject([{ id, status: "interrupted" }]);
   expect((await within(reading, "the reader hears the end")).last).toBe("error");
 });

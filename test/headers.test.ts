@@ -1,6 +1,6 @@
 // Every answer of every route says how it may be used: what it is, who may hold it, and what it may load.
 import { beforeAll, describe, expect, test } from "bun:test";
-import { load } from "../src/config.ts";
+import { load } from "../src/config/config.ts";
 import { createApp } from "../src/http/app.ts";
 import { headersOfAll } from "../src/http/headers.ts";
 import type { Services } from "../src/http/services.ts";

@@ -1,16 +1,16 @@
 // Whatever follows on whatever in a turn's life, it ends once, and so does each of its readers' streams.
 import { beforeAll, expect, test } from "bun:test";
 import fc from "fast-check";
-import { type Reader as Caller, Chat, type Opened, type Visitor } from "../src/chat.ts";
-import type { Chunk } from "../src/chunks.ts";
-import { sweep } from "../src/claims.ts";
-import { load } from "../src/config.ts";
-import { type Database, openDatabase } from "../src/db.ts";
-import { follow } from "../src/follow.ts";
-import { loadKeys } from "../src/keys.ts";
-import { migrate } from "../src/migrate.ts";
-import { Queue } from "../src/queue.ts";
-import { Runs } from "../src/runs.ts";
+import { type Reader as Caller, Chat, type Opened, type Visitor } from "../src/chat/chat.ts";
+import type { Chunk } from "../src/chat/chunks.ts";
+import { sweep } from "../src/rows/claims.ts";
+import { load } from "../src/config/config.ts";
+import { type Database, openDatabase } from "../src/db/db.ts";
+import { follow } from "../src/chat/follow.ts";
+import { loadKeys } from "../src/who/keys.ts";
+import { migrate } from "../src/db/migrate.ts";
+import { Queue } from "../src/chat/queue.ts";
+import { Runs } from "../src/chat/runs.ts";
 import { fleet } from "./fleet.ts";
 import { recordEndings } from "./ledger.ts";
 import type { ScriptedModel, Step } from "./model.ts";
@@ -81,7 +81,14 @@ async function live(events: Event[]): Promise<string[]> {
   const gate = [...words, "end"].map(() => Promise.withResolvers<void>());
   gates.set(message, gate);
   let said = 0;
-  const question = { message, conversationId: undefined, replaces: undefined, idempotencyKey: undefined };
+  const trace = { request_id: "r" };
+  const question = {
+    message,
+    conversationId: undefined,
+    replaces: undefined,
+    idempotencyKey: undefined,
+    trace,
+  };
   const [first] = chats as [Chat, Chat];
   const gone = new AbortController();
   const opened = await first.open(

@@ -1,6 +1,6 @@
 // Which language the chat speaks, and to whom: the one that is asked for by name, else the site's, else the visitor's.
 import { beforeAll, describe, expect, test } from "bun:test";
-import { accepted, languageFor, languages } from "../src/languages.ts";
+import { accepted, languageFor, languages } from "../src/config/languages.ts";
 import { openChat, statusLogged } from "./chat.ts";
 import { withModule } from "./module.ts";
 import { shop, snippetOf, visit } from "./shop.ts";

@@ -1,14 +1,15 @@
 // The model client against real servers that are scripted byte by byte: every ending, every retry, every deadline.
 import { describe, expect, test } from "bun:test";
-import { createServer, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import fc from "fast-check";
-import type { Model } from "../src/config.ts";
+import type { Model } from "../src/config/config.ts";
 import { CipError } from "../src/errors.ts";
-import { complete, type Outcome } from "../src/llm.ts";
-import { Splitter } from "../src/reasoning.ts";
-import { Secret } from "../src/secret.ts";
-import { read } from "../src/upstream.ts";
-import { atTheEnd, until } from "./support.ts";
+import { complete, type Outcome } from "../src/model/llm.ts";
+import { Splitter } from "../src/model/reasoning.ts";
+import { Secret } from "../src/config/secret.ts";
+import { read } from "../src/model/upstream.ts";
+import { type Script, upstream } from "./scripted.ts";
+import { until } from "./support.ts";
 
 const sseHead = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
 const frame = (chunk: unknown) => `data: ${JSON.stringify(chunk)}\n\n`;
@@ -20,52 +21,6 @@ const usage = frame({ choices: [], usage: { prompt_tokens: 7, completion_tokens:
 const done = "data: [DONE]\n\n";
 const hello = say("Hel") + say("lo") + finish + usage + done;
 const keepAlive = ": keep-alive\n\n";
-
-type Request = { head: string; body: Record<string, unknown>; closedAt: number | undefined };
-type Script = (socket: Socket, call: number) => unknown;
-
-/** A server that reads each request whole, then does as the script says. */
-async function upstream(script: Script) {
-  const requests: Request[] = [];
-  let connections = 0;
-  const sockets = new Set<Socket>();
-  const server = createServer({ noDelay: true }, (socket) => {
-    connections++;
-    sockets.add(socket);
-    let received = Buffer.alloc(0);
-    let last: Request | undefined;
-    socket.on("error", () => {});
-    socket.on("close", () => {
-      sockets.delete(socket);
-      if (last) last.closedAt = performance.now();
-    });
-    socket.on("data", (bytes) => {
-      received = Buffer.concat([received, bytes as Buffer]);
-      const split = received.indexOf("\r\n\r\n");
-      if (split === -1) return;
-      const head = received.subarray(0, split).toString();
-      const length = Number(/content-length: (\d+)/i.exec(head)?.[1] ?? 0);
-      if (received.length < split + 4 + length) return;
-      const body = JSON.parse(received.subarray(split + 4, split + 4 + length).toString());
-      received = received.subarray(split + 4 + length);
-      last = { head, body, closedAt: undefined };
-      script(socket, requests.push(last));
-    });
-  });
-  await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
-  atTheEnd(() => {
-    server.close();
-    for (const socket of sockets) socket.destroy();
-  });
-  const { port } = server.address() as { port: number };
-  return {
-    baseUrl: `http://127.0.0.1:${port}/v1`,
-    requests,
-    get connections() {
-      return connections;
-    },
-  };
-}
 
 const sends = (...texts: string[]) => upstream((socket) => socket.end(sseHead + texts.join("")));
 const refuses = (status: number, headers = "", body = "{}") =>
@@ -114,7 +69,7 @@ async function ask(
   };
   const messages = [{ role: "user" as const, content: "Hi" }];
   try {
-    ended.outcome = await complete({ model, messages, user: "opaque", sink, signal });
+    ended.outcome = await complete({ model, messages, user: "opaque", sink, signal, headers: {}, marks: {} });
   } catch (error) {
     ended.error = error;
   }

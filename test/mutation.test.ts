@@ -3,7 +3,7 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
-import type { Database, TenantTx } from "../src/db.ts";
+import type { Database, TenantTx } from "../src/db/db.ts";
 import {
   attemptsOn,
   type Modules,
@@ -25,7 +25,7 @@ const source = join(repository, "src");
 const condition = /(?:\w+\.)?tenant_id = (?:\$\{tx\.tenantId\}|\w+\.tenant_id)/g;
 /** Where else a tenant's transaction names its tenant: a new row's key, a lock's name, a bucket's, a claim's. */
 const elsewhere =
-  /values \(\$\{tx\.tenantId\}|`cip \w+ \$\{tx\.tenantId\}|holder\(tx\.tenantId|tenantId: tx\.tenantId/g;
+  /(?:values \(|select )\$\{tx\.tenantId\}|`cip \w+ \$\{tx\.tenantId\}|holder\(tx\.tenantId|tenantId: tx\.tenantId/g;
 
 /** Mutants say here that their query was made without the condition. */
 const reached = new Set<string>();

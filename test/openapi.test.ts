@@ -1,6 +1,6 @@
 // GET /openapi.json tells the truth: it names every route, and what is answered is what it says.
 import { beforeAll, describe, expect, test } from "bun:test";
-import { load } from "../src/config.ts";
+import { load } from "../src/config/config.ts";
 import { createApp } from "../src/http/app.ts";
 import type { Services } from "../src/http/services.ts";
 import { call } from "./client.ts";

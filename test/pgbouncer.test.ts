@@ -1,6 +1,6 @@
 // Behind PgBouncer in transaction mode, without prepared statements (Debian's 1.18), turns are what they are without it.
 import { expect, test } from "bun:test";
-import { openDatabase } from "../src/db.ts";
+import { openDatabase } from "../src/db/db.ts";
 import { drain } from "./client.ts";
 import { fleet } from "./fleet.ts";
 import { answer } from "./model.ts";

@@ -1,14 +1,17 @@
-// PgBouncer in transaction mode before a database: each transaction may have another connection to the server.
+// PgBouncer as docker-compose.scale.yml has it, before a database: each transaction may have another connection.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { accessSync, chmodSync, constants, writeFileSync } from "node:fs";
+import { accessSync, chmodSync, constants, readFileSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { delimiter, join } from "node:path";
-import { freePort, temporaryFolder, until, untilItExits } from "./support.ts";
+import { freePort, repository, temporaryFolder, until, untilItExits } from "./support.ts";
+
+/** So few that transactions have to wait for one another. */
+const poolSize = 4;
 
 /** Starts one before the database of `databaseUrl` and gives the URL to use instead; undefined where it is not installed. */
 export async function pgbouncer(databaseUrl: string): Promise<string | undefined> {
-  const program = installed();
+  const program = installed("pgbouncer");
   if (!program) return undefined;
   const url = new URL(databaseUrl);
   const folder = temporaryFolder();
@@ -18,18 +21,13 @@ export async function pgbouncer(databaseUrl: string): Promise<string | undefined
   writeFileSync(users, `"${url.username}" "${url.password}"\n`);
   writeFileSync(
     configuration,
-    `[databases]
-* = host=${url.hostname} port=${url.port}
-[pgbouncer]
-listen_addr = 127.0.0.1
-listen_port = ${port}
-unix_socket_dir =
-auth_type = plain
-auth_file = ${users}
-pool_mode = transaction
-default_pool_size = 4
-max_client_conn = 200
-`,
+    shipped({
+      "*": `host=${url.hostname} port=${url.port}`,
+      listen_addr: "127.0.0.1",
+      listen_port: port,
+      auth_file: users,
+      default_pool_size: poolSize,
+    }),
   );
   // It refuses to be root.
   chmodSync(folder, 0o755);
@@ -41,10 +39,21 @@ max_client_conn = 200
   return url.href;
 }
 
-function installed(): string | undefined {
+/** The configuration of this repository, with what is another one here. */
+function shipped(here: Record<string, string | number>): string {
+  const text = readFileSync(join(repository, "deploy/pgbouncer/pgbouncer.ini"), "utf8");
+  return Object.entries(here).reduce((changed, [name, value]) => {
+    const line = new RegExp(`^${name === "*" ? "\\*" : name} = .*$`, "m");
+    if (!line.test(changed)) throw new Error(`pgbouncer.ini does not set ${name}`);
+    return changed.replace(line, `${name} = ${value}`);
+  }, text);
+}
+
+/** Where a program of Debian's is, if it is. */
+export function installed(program: string): string | undefined {
   const folders = [...(process.env.PATH ?? "").split(delimiter), "/usr/sbin"];
   return folders
-    .map((folder) => join(folder, "pgbouncer"))
+    .map((folder) => join(folder, program))
     .find((path) => {
       try {
         accessSync(path, constants.X_OK);

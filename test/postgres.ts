@@ -25,11 +25,11 @@ export function postgresCluster(): Promise<Cluster> {
   return cluster;
 }
 
-/** One of the caller's own, for a test that harms it. */
-export async function privateCluster(): Promise<PrivateCluster> {
+/** One of the caller's own, for a test that harms it; `durable`: as safe from a power cut as PostgreSQL is by itself. */
+export async function privateCluster({ durable = false } = {}): Promise<PrivateCluster> {
   const port = await freePort();
   const password = crypto.randomUUID();
-  const restart = await launch(port, password);
+  const restart = await launch(port, password, durable ? settings : [...settings, ...forgetful]);
 
   const superuserUrl = `postgres://postgres:${password}@127.0.0.1:${port}/postgres`;
   const sql = postgres(superuserUrl, { max: 1, onnotice: () => {} });
@@ -50,7 +50,11 @@ export async function privateCluster(): Promise<PrivateCluster> {
   };
 }
 
-async function launch(port: number, password: string): Promise<PrivateCluster["restart"]> {
+async function launch(
+  port: number,
+  password: string,
+  settings: string[],
+): Promise<PrivateCluster["restart"]> {
   const folder = temporaryFolder();
   const data = join(folder, "data");
   const passwordFile = join(folder, "password");
@@ -86,14 +90,9 @@ async function launch(port: number, password: string): Promise<PrivateCluster["r
   };
 }
 
+const settings = ["listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=300"];
 // Durability is tested by killing processes, which takes nothing from the kernel, and never by cutting the power.
-const settings = [
-  "listen_addresses=127.0.0.1",
-  "unix_socket_directories=",
-  "max_connections=300",
-  "fsync=off",
-  "full_page_writes=off",
-];
+const forgetful = ["fsync=off", "full_page_writes=off"];
 
 /** Where the programs are, and whom to run them as: PostgreSQL refuses to be root. */
 async function installed(folder: string, passwordFile: string) {

@@ -2,9 +2,9 @@
 import { beforeAll, expect, test } from "bun:test";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { load } from "../src/config.ts";
+import { load } from "../src/config/config.ts";
 import { errors } from "../src/errors.ts";
-import { type Setting, settings } from "../src/settings.ts";
+import { type Setting, settings } from "../src/config/settings.ts";
 import { startServer } from "./server.ts";
 import { leftOut, repository, temporaryFolder, untilItExits, within } from "./support.ts";
 

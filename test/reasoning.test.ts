@@ -1,7 +1,7 @@
 // The splitter alone: whatever the deltas are, thinking and answer come out whole, apart and storable.
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { type Kind, Splitter } from "../src/reasoning.ts";
+import { type Kind, Splitter } from "../src/model/reasoning.ts";
 
 function split(deltas: string[]): { reasoning: string; text: string; pieces: [Kind, string][] } {
   const said = { reasoning: "", text: "" };

@@ -1,6 +1,6 @@
 // The schema itself, read from the catalog: tenancy is a property of every table, not of the queries.
 import { beforeAll, describe, expect, test } from "bun:test";
-import type { Database, SystemTx } from "../src/db.ts";
+import type { Database, SystemTx } from "../src/db/db.ts";
 import { databases } from "./database.ts";
 
 /** Tables of the whole installation. Every other one is the tenants'. */

@@ -8,6 +8,10 @@ export type Origin = "source" | "binary";
 
 export type Place = {
   from?: Origin;
+  /** How long a run of it may take. */
+  timeoutMs?: number | undefined;
+  /** The folder of its sources, where that is not this repository. */
+  tree?: string | undefined;
   /** What follows the program's name. */
   args?: string[];
   /** The working directory; a new, empty one unless given. */
@@ -81,15 +85,17 @@ export async function startServer(place: Place = {}): Promise<Server> {
 /** Runs cip with `args` to its end. */
 export async function run(args: string[], place: Place = {}) {
   const { child, output } = await launch(args, place);
-  const exitCode = await within(child.exited, `cip ${args.join(" ")} ends`, 30_000).finally(() =>
-    child.kill(),
-  );
+  const exitCode = await within(
+    child.exited,
+    `cip ${args.join(" ")} ends`,
+    place.timeoutMs ?? 30_000,
+  ).finally(() => child.kill());
   await output.complete;
   return { exitCode, stdout: output.stdout, stderr: output.stderr };
 }
 
 async function launch(args: string[], place: Place) {
-  const program = place.from === "binary" ? [await binary()] : await source();
+  const program = place.from === "binary" ? [await binary()] : await source(place.tree);
   const cwd = place.cwd ?? temporaryFolder();
   const tenants = Object.entries(place.tenants ?? {}).map(
     ([id, text]) => [`tenants/${id}.env`, text] as const,
@@ -121,10 +127,10 @@ let page: Promise<unknown> | undefined;
 let compiled: Promise<string> | undefined;
 
 /** The command that runs the sources, with the repository's own bunfig.toml wherever it is run. */
-async function source(): Promise<string[]> {
+async function source(tree = repository): Promise<string[]> {
   page ??= bun("public/build.ts");
   await page;
-  return [process.execPath, `--config=${join(repository, "bunfig.toml")}`, join(repository, "src/index.ts")];
+  return [process.execPath, `--config=${join(tree, "bunfig.toml")}`, join(tree, "src/index.ts")];
 }
 
 /** The path of the binary, built when it is missing or older than what it is made of. */

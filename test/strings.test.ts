@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { languages, type Words } from "../src/languages.ts";
+import { languages, type Words } from "../src/config/languages.ts";
 import { repository } from "./support.ts";
 
 type Strings = Record<string, string>;

@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Page } from "playwright-core";
-import { contrast, rgbOf, themeOf, themes } from "../src/theme.ts";
+import { contrast, rgbOf, themeOf, themes } from "../src/config/theme.ts";
 import { type Chat, openChat, violations } from "./chat.ts";
 import { type Site, startSite } from "./site.ts";
 import { repository, temporaryFolder } from "./support.ts";

@@ -1,6 +1,6 @@
 // `cip health`: for a container without a shell or curl, the binary asks the server on the same machine.
 import { get } from "node:http";
-import { loadInstance } from "../config.ts";
+import { loadInstance } from "../config/config.ts";
 import { type Command, Refusal } from "./command.ts";
 
 export const health: Command = {

@@ -1,5 +1,5 @@
 // `cip` without a command: the server, in the foreground, until a signal ends it.
-import { load, type Role } from "../config.ts";
+import { load, type Role } from "../config/config.ts";
 import { log } from "../log.ts";
 import { serve as start } from "../serve.ts";
 import { type Command, Refusal } from "./command.ts";

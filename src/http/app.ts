@@ -2,7 +2,8 @@
 import { openapi } from "@elysiajs/openapi";
 import { type AnyElysia, Elysia } from "elysia";
 import pkg from "../../package.json" with { type: "json" };
-import { CipError } from "../errors.ts";
+import { CipError, errors } from "../errors.ts";
+import { marksOf, requestIdOf, traceOf } from "../trace.ts";
 import { ask } from "./ask.ts";
 import { conversationRoutes } from "./conversations.ts";
 import { corsHeaders, preflightHeaders } from "./cors.ts";
@@ -12,9 +13,12 @@ import { feedback } from "./feedback.ts";
 import { headersOfAll } from "./headers.ts";
 import { health } from "./health.ts";
 import { methodsAt, pathOf, unrouted } from "./methods.ts";
+import { metrics } from "./metrics.ts";
 import { mydataRoutes } from "./mydata.ts";
 import { pages } from "./pages.ts";
+import { probe } from "./probe.ts";
 import { expected, problem } from "./problem.ts";
+import { answered, began } from "./requests.ts";
 import { type Services, tenantOf } from "./services.ts";
 import { socketBounds, sockets } from "./socket.ts";
 import { stalledSeconds } from "./sse.ts";
@@ -23,8 +27,14 @@ import { visitors } from "./visitors.ts";
 
 /** `forVisitors`: false where an instance only runs waiting turns, and is asked for nothing but its health. */
 export async function createApp(services: Services, forVisitors: boolean): Promise<AnyElysia> {
-  const { publicUrl } = services.config.instance;
+  const { publicUrl, trustedProxies } = services.config.instance;
   const ofAll = headersOfAll(publicUrl);
+  /** What log lines say of a request. */
+  const marksOfRequest = (request: Request, requestId: string) => {
+    const traceparent = request.headers.get("traceparent") ?? undefined;
+    const tenant = services.config.tenants.get(/^\/v1\/([^/]+)\//.exec(pathOf(request))?.[1] ?? "");
+    return { ...marksOf(traceOf({ traceparent }, requestId)), ...(tenant && { tenant_id: tenant.id }) };
+  };
   const app: AnyElysia = new Elysia({
     normalize: false, // an unknown field is refused, not dropped
     handler: { standardHostname: false }, // or a host's name of three letters would count as part of the path
@@ -39,7 +49,7 @@ export async function createApp(services: Services, forVisitors: boolean): Promi
       development: false, // or what no handler catches would be shown with its source
       error(error) {
         const requestId = Bun.randomUUIDv7();
-        const answer = problem(expected(error, "", requestId), requestId);
+        const answer = problem(expected(error, "", { request_id: requestId }), requestId);
         for (const [name, value] of Object.entries(ofAll)) answer.headers.set(name, value);
         return answer;
       },
@@ -51,11 +61,13 @@ export async function createApp(services: Services, forVisitors: boolean): Promi
       const tenant = services.config.tenants.get(tenantId);
       // What an answer says itself goes before these.
       Object.assign(set.headers, ofAll, tenant && corsHeaders(tenant, request));
-      set.headers["x-request-id"] = Bun.randomUUIDv7();
+      set.headers["x-request-id"] = requestIdOf(request.headers.get("x-request-id"), trustedProxies);
+      began(request);
       checkForm(request);
       if (request.method !== "OPTIONS") return;
       const methods = methodsAt(app.routes, path);
       if (methods.length === 0) return;
+      answered(request, "none", 204, marksOfRequest(request, set.headers["x-request-id"]));
       const preflight = version ? preflightHeaders(tenantOf(services, tenantId), request, methods) : {};
       return new Response(null, { status: 204, headers: { allow: methods.join(", "), ...preflight } });
     })
@@ -68,11 +80,17 @@ export async function createApp(services: Services, forVisitors: boolean): Promi
       void response.body?.cancel();
       return new Response(null, response);
     })
-    .onError(({ error, code, set, request }) => {
+    .onAfterResponse(({ request, route, responseValue, set }) => {
+      const status = responseValue instanceof Response ? responseValue.status : Number(set.status ?? 200);
+      answered(request, route, status, marksOfRequest(request, String(set.headers["x-request-id"])));
+    })
+    .onError(({ error, code, set, request, route }) => {
       const requestId = String(set.headers["x-request-id"]);
-      const known = expected(error, code, requestId);
+      const marks = marksOfRequest(request, requestId);
+      const known = expected(error, code, marks);
       const isUnrouted = known.code === "not_found" && code === "NOT_FOUND";
       const refusal = isUnrouted ? unrouted(app.routes, request.method, pathOf(request)) : known;
+      answered(request, route, errors[refusal.code][0], marks);
       return wantsPage(request) ? errorPage(refusal, request, requestId) : problem(refusal, requestId);
     })
     .use(
@@ -93,7 +111,9 @@ export async function createApp(services: Services, forVisitors: boolean): Promi
         },
       }),
     )
-    .use(health(services));
+    .use(health(services))
+    .use(probe(services))
+    .use(metrics(services));
   if (!forVisitors) return app;
   return app
     .use(visitors(services))

@@ -1,10 +1,12 @@
 // POST /turns: ask, and have the answer delivered as the caller wants it. What is delivered is always follow()'s.
 import { Elysia } from "elysia";
-import { secondsToMidnight } from "../budgets.ts";
-import type { Opened, Reader } from "../chat.ts";
+import { secondsToMidnight } from "../rows/budgets.ts";
+import type { Opened, Reader } from "../chat/chat.ts";
 import { CipError, errors } from "../errors.ts";
-import { follow } from "../follow.ts";
-import type { Turn } from "../turns.ts";
+import { Follower, follow } from "../chat/follow.ts";
+import { beginReading } from "../metrics/metrics.ts";
+import { traceOf } from "../trace.ts";
+import type { Turn } from "../rows/turns.ts";
 import { jsonBody } from "./body.ts";
 import { bodyProblems, forCaller } from "./documented.ts";
 import { questionOf } from "./question.ts";
@@ -39,6 +41,7 @@ export const ask = (services: Services) => {
         detached: delivery === "async",
         idempotencyKey: headers["idempotency-key"],
         acceptLanguage: headers["accept-language"],
+        trace: traceOf(headers, String(set.headers["x-request-id"])),
       });
       // What bounds the wait is the queue's time and the model's deadlines. The connection's own limit comes back
       // with what is sent, for the connection may be kept for other requests.
@@ -47,8 +50,14 @@ export const ask = (services: Services) => {
         Object.assign(set.headers, rateLimitHeaders(await chat.admit(visitor, question)));
         const opened = await chat.open(visitor, question, gone.signal);
         const location = `/v1/${visitor.tenant.id}/turns/${opened.id}`;
-        if (delivery === "sse") return sse(follow(opened, opened.answer, 0, gone.signal), gone, { location });
-        if (delivery === "json") return whole(caller, opened, gone.signal);
+        if (delivery === "sse")
+          return sse(new Follower(opened, opened.answer, 0, gone.signal), gone, { location });
+        if (delivery === "json") {
+          const over = beginReading("json");
+          return whole(caller, opened, gone.signal).finally(() =>
+            over(gone.signal.aborted ? "left" : "whole"),
+          );
+        }
         set.status = 202;
         Object.assign(set.headers, { location, "preference-applied": "respond-async" });
         return { turn: turnBody(await chat.snapshot(caller, opened.id)) };

@@ -1,9 +1,9 @@
 // chat.html filled in for one visitor: words in one language, the site's title, greeting and logo, and its colours. The
 // address says how it looks and in which language it speaks, never what: else a link could put words into a chat.
-import type { Tenant } from "../config.ts";
-import { accepted, type Language, languageFor } from "../languages.ts";
-import { themeOf } from "../theme.ts";
-import { colour, language, oneOf, type Parse, Wrong } from "../values.ts";
+import type { Tenant } from "../config/config.ts";
+import { accepted, type Language, languageFor } from "../config/languages.ts";
+import { themeOf } from "../config/theme.ts";
+import { colour, language, oneOf, type Parse, Wrong } from "../config/values.ts";
 import { chatHeaders } from "./headers.ts";
 
 /** What a visitor asks for: `?locale=`, `?color-scheme=`, `?accent=`, and the Accept-Language header. */

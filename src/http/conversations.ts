@@ -1,11 +1,11 @@
 // The routes of conversations: a visitor's own, or for the tenant's backend those of all its users.
 import type { Static } from "@sinclair/typebox";
 import { Elysia } from "elysia";
-import * as conversations from "../conversations.ts";
-import type { TenantTx } from "../db.ts";
+import * as conversations from "../rows/conversations.ts";
+import type { TenantTx } from "../db/db.ts";
 import { CipError } from "../errors.ts";
-import * as turns from "../turns.ts";
-import * as users from "../users.ts";
+import * as turns from "../rows/turns.ts";
+import * as users from "../rows/users.ts";
 import { jsonBody } from "./body.ts";
 import { bodyProblems, forCaller } from "./documented.ts";
 import { Filter, Page, pageLimit } from "./queries.ts";

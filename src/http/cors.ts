@@ -1,11 +1,12 @@
 // Whose scripts may use a tenant's API from a browser: those of the sites that may embed its chat. Tokens travel in a
 // header and nothing in cookies, so credentials are never allowed.
-import type { Tenant } from "../config.ts";
-import { isAmong } from "../origins.ts";
+import type { Tenant } from "../config/config.ts";
+import { isAmong } from "../config/origins.ts";
 
 const exposed =
   "location, ratelimit, ratelimit-policy, retry-after, x-request-id, x-vercel-ai-ui-message-stream";
-const accepted = "accept, authorization, content-type, idempotency-key, last-event-id, prefer";
+const accepted =
+  "accept, authorization, content-type, idempotency-key, last-event-id, prefer, traceparent, tracestate";
 /** As long as browsers keep it at most: Chromium two hours, Firefox a day. */
 const preflightSeconds = 86_400;
 

@@ -1,7 +1,7 @@
 // PUT /turns/{id}/feedback: what a visitor thinks of an answer, said by itself or by the tenant's backend.
 import { Type } from "@sinclair/typebox";
 import { Elysia } from "elysia";
-import * as turns from "../turns.ts";
+import * as turns from "../rows/turns.ts";
 import { jsonBody } from "./body.ts";
 import { bodyProblems, forCaller } from "./documented.ts";
 import { OneTurn, Rating, turnBody } from "./schemas.ts";

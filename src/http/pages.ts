@@ -15,9 +15,11 @@ const built = asset("dist/public");
 export const pages = async (services: Services) => {
   const chat = readFileSync(join(built, "chat.html"), "utf8");
   const demo = readFileSync(join(built, "demo.html"), "utf8");
-  const tenants = [...services.config.tenants.values()];
-  // The demo site vouches for nobody.
-  const shown = tenants.find(({ identity }) => identity.mode !== "required") ?? tenants[0];
+  /** The demo site vouches for nobody. */
+  const shown = () => {
+    const tenants = [...services.config.tenants.values()];
+    return tenants.find(({ identity }) => identity.mode !== "required") ?? tenants[0];
+  };
 
   return (
     new Elysia({ detail: { hide: true } })
@@ -32,7 +34,10 @@ export const pages = async (services: Services) => {
           detail: { hide: true },
         }),
       )
-      .get("/", () => new Response(demo.replaceAll("{{tenant}}", shown?.id ?? ""), { headers: demoHeaders }))
+      .get(
+        "/",
+        () => new Response(demo.replaceAll("{{tenant}}", shown()?.id ?? ""), { headers: demoHeaders }),
+      )
       .get("/robots.txt", ({ headers }) => served(robots, headers["if-none-match"]))
       // The pages bring their own icon, and the rest needs none; without an answer browsers would ask with every page.
       .get(

@@ -5,6 +5,7 @@ import { ParseError, ValidationError } from "elysia";
 import { CipError, type ErrorCode, errors, remedies } from "../errors.ts";
 import { log } from "../log.ts";
 import { rateLimitHeaders } from "./ratelimit.ts";
+import { refused } from "./requests.ts";
 
 export function problem(error: CipError, requestId: string): Response {
   const { code, details } = error;
@@ -37,19 +38,19 @@ export function document({ code, details }: CipError, requestId: string) {
   };
 }
 
-/** What a client may know of `thrown`; what it may not goes to the log under the request's id. */
-export function expected(thrown: unknown, elysiaCode: string | number, requestId: string): CipError {
+/** What a client may know of `thrown`; what it may not goes to the log under the request's `marks`. */
+export function expected(thrown: unknown, elysiaCode: string | number, marks: object): CipError {
   // Elysia wraps what the reading of a body throws.
   const error = thrown instanceof ParseError && thrown.cause instanceof CipError ? thrown.cause : thrown;
   if (error instanceof CipError) {
-    if (isNews(error.code))
-      log.error({ err: error, code: error.code, request_id: requestId }, "a request failed");
+    if (isNews(error.code)) log.error({ err: error, code: error.code, ...marks }, "a request failed");
+    refused(error);
     return error;
   }
   if (error instanceof ValidationError) return invalid(error);
   const code = byElysiaCode[elysiaCode];
   if (code) return new CipError(code);
-  log.error({ err: error, request_id: requestId }, "a request failed unexpectedly");
+  log.error({ err: error, ...marks }, "a request failed unexpectedly");
   return new CipError("internal");
 }
 

@@ -1,9 +1,10 @@
 // What a visitor asks, checked the same whichever transport it came by.
 import type { Static } from "@sinclair/typebox";
-import type { Question, Visitor } from "../chat.ts";
+import type { Question, Visitor } from "../chat/chat.ts";
 import { CipError } from "../errors.ts";
-import { accepted } from "../languages.ts";
-import { language, Wrong } from "../values.ts";
+import { accepted } from "../config/languages.ts";
+import type { Trace } from "../trace.ts";
+import { language, Wrong } from "../config/values.ts";
 import type { Context, NewTurn } from "./schemas.ts";
 import { uuidOf } from "./services.ts";
 
@@ -12,13 +13,14 @@ export type Circumstances = {
   idempotencyKey: string | undefined;
   /** As the header has it (RFC 9110, 12.5.4). */
   acceptLanguage: string | undefined;
+  trace: Trace;
 };
 
 /** Checks what the schema cannot. Throws invalid_body, message_empty, message_too_long, bad_request, not_found. */
 export function questionOf(
   { tenant }: Visitor,
   { message, conversation_id, replaces, queue = false, context }: Static<typeof NewTurn>,
-  { detached, idempotencyKey, acceptLanguage }: Circumstances,
+  { detached, idempotencyKey, acceptLanguage, trace }: Circumstances,
 ): Question {
   if (message === undefined && replaces === undefined)
     throw new CipError("invalid_body", { detail: "message: Expected string" });
@@ -40,6 +42,7 @@ export function questionOf(
     queue,
     context,
     detached,
+    trace,
     idempotencyKey,
     language: tenant.ui.language ?? mostWanted(acceptLanguage),
   };

@@ -1,17 +1,17 @@
 // GET /socket: many turns over one WebSocket, the same chunks as everywhere, each as {"turn_id", "offset", "chunk"}.
-import { type Static, Type } from "@sinclair/typebox";
-import { TypeCompiler } from "@sinclair/typebox/compiler";
 import { Elysia } from "elysia";
-import { addressOf } from "../address.ts";
-import type { Opened } from "../chat.ts";
-import type { Tenant } from "../config.ts";
+import { addressOf } from "../who/address.ts";
+import type { Opened } from "../chat/chat.ts";
+import type { Tenant } from "../config/config.ts";
 import { CipError } from "../errors.ts";
-import { follow } from "../follow.ts";
-import { identify } from "../identity.ts";
+import { follow } from "../chat/follow.ts";
+import { identify } from "../who/identity.ts";
+import { beginReading, refused, socketsOpen } from "../metrics/metrics.ts";
+import { marksOf, type Trace, traceOf } from "../trace.ts";
 import { bodyBytesMax, parsed } from "./body.ts";
+import { type Frame, isFrame, refCharsMax } from "./frame.ts";
 import { document, expected } from "./problem.ts";
 import { questionOf } from "./question.ts";
-import { NewTurn } from "./schemas.ts";
 import {
   type Caller,
   countRead,
@@ -22,30 +22,6 @@ import {
   visitorOf,
 } from "./services.ts";
 import { stalledSeconds } from "./sse.ts";
-
-const closed = { additionalProperties: false };
-const refCharsMax = 100;
-/** Comes back in the error that a frame caused, and with each chunk of the turn that it opened or followed. */
-const ref = Type.Optional(Type.String({ maxLength: refCharsMax }));
-const Frame = Type.Union([
-  Type.Object({ type: Type.Literal("auth"), token: Type.String(), ref }, closed),
-  Type.Object(
-    { type: Type.Literal("turn"), ...NewTurn.properties, idempotency_key: Type.Optional(Type.String()), ref },
-    closed,
-  ),
-  Type.Object(
-    {
-      type: Type.Literal("follow"),
-      turn_id: Type.String(),
-      after: Type.Optional(Type.Integer({ minimum: 0 })),
-      ref,
-    },
-    closed,
-  ),
-  Type.Object({ type: Type.Literal("stop"), turn_id: Type.String(), ref }, closed),
-]);
-type Frame = Static<typeof Frame>;
-const frame = TypeCompiler.Compile(Frame);
 
 const authMs = 5_000;
 /** What may wait in the socket of a reader that does not read. */
@@ -70,6 +46,7 @@ export const sockets = (services: Services) => {
       from: {
         address: addressOf(request, server, services.config.instance.trustedProxies),
         acceptLanguage: headers["accept-language"],
+        traceOf: (requestId: string) => traceOf(headers, requestId),
       },
     }))
     .ws("/socket", {
@@ -81,6 +58,7 @@ export const sockets = (services: Services) => {
         const tenant = tenantOf(services, ws.data.params.tenant);
         const connection = new Connection(services, tenant, ws.data.from, ws.raw);
         connections.set(ws.id, connection);
+        socketsOpen.inc();
         connection.takePlace({ address: ws.data.from.address });
       },
       message(ws, message) {
@@ -91,12 +69,17 @@ export const sockets = (services: Services) => {
       },
       close(ws) {
         connections.get(ws.id)?.leave();
-        connections.delete(ws.id);
+        if (connections.delete(ws.id)) socketsOpen.dec();
       },
     });
 };
 
-type From = { address: string; acceptLanguage: string | undefined };
+/** `traceOf`: what a frame is known by; all of a socket's share the trace context of its upgrade request. */
+type From = {
+  address: string;
+  acceptLanguage: string | undefined;
+  traceOf: (requestId: string) => Trace;
+};
 
 type Raw = {
   send(text: string): number;
@@ -130,6 +113,7 @@ class Connection {
       this.services.chat.places.take({ tenant: this.tenant, ...of }, this.#gone.signal);
       return true;
     } catch {
+      refused.inc({ limit: "connections" });
       this.raw.close(policyViolation, "Too many connections are open");
       return false;
     }
@@ -138,22 +122,23 @@ class Connection {
   /** One frame of the client. What is wrong with it is said in a frame, and the connection goes on. */
   async receive(message: unknown): Promise<void> {
     let ref: string | undefined;
+    const trace = this.from.traceOf(Bun.randomUUIDv7());
     try {
       const given = jsonOf(message);
       const said = (given as { ref?: unknown } | null)?.ref;
       if (typeof said === "string" && said.length <= refCharsMax) ref = said;
-      if (!frame.Check(given))
+      if (!isFrame(given))
         throw new CipError("invalid_body", { detail: "The frame is none of those known here." });
       if (given.type === "auth") this.#caller = this.#authenticate(given.token);
       const caller = await this.#caller?.catch(() => undefined);
       if (!caller) return this.#refuse();
-      if (given.type !== "auth") await this.#serve(caller, given);
+      if (given.type !== "auth") await this.#serve(caller, given, trace);
       this.#refused = 0;
     } catch (error) {
       if (this.#gone.signal.aborted) return;
       if (++this.#refused > refusedMax) return this.raw.close(policyViolation, "Too many frames are refused");
-      const requestId = Bun.randomUUIDv7();
-      const known = expected(error, "", requestId);
+      const { request_id: requestId } = trace;
+      const known = expected(error, "", { tenant_id: this.tenant.id, ...marksOf(trace) });
       const { retryAfterSeconds: retry_after } = known.details; // there are no headers
       this.raw.send(JSON.stringify({ error: { ...document(known, requestId), retry_after }, ref }));
     }
@@ -192,7 +177,7 @@ class Connection {
     this.raw.close(unauthorized, "A valid token is needed");
   }
 
-  async #serve(caller: Caller, given: Exclude<Frame, { type: "auth" }>): Promise<void> {
+  async #serve(caller: Caller, given: Exclude<Frame, { type: "auth" }>, trace: Trace): Promise<void> {
     const { chat } = this.services;
     const { signal } = this.#gone;
     if (given.type !== "turn") await countRead(this.services, caller);
@@ -209,7 +194,7 @@ class Connection {
     const { idempotency_key: idempotencyKey, ref, type: _type, ...body } = given;
     const visitor = visitorOf(caller, body.user_id);
     const { acceptLanguage } = this.from;
-    const circumstances = { detached: false, idempotencyKey, acceptLanguage };
+    const circumstances = { detached: false, idempotencyKey, acceptLanguage, trace };
     const question = questionOf(visitor, body, circumstances);
     await chat.admit(visitor, question);
     const opened = await chat.open(visitor, question, signal);
@@ -217,11 +202,13 @@ class Connection {
   }
 
   async #forward(opened: Opened, after: number, ref: string | undefined): Promise<void> {
+    const over = beginReading("websocket");
     for await (const { offset, chunk } of follow(opened, opened.answer, after, this.#gone.signal)) {
       // Each of its turns may find room only to see another one take it, so they look again until they have it.
       while (this.#isFull && !this.#gone.signal.aborted) await this.#room();
       this.raw.send(JSON.stringify({ turn_id: opened.id, offset, chunk, ref }));
     }
+    over(this.#gone.signal.aborted ? "left" : "whole");
   }
 
   get #isFull(): boolean {

@@ -2,7 +2,7 @@
 import { Type } from "@sinclair/typebox";
 import { Elysia } from "elysia";
 import { CipError } from "../errors.ts";
-import { follow } from "../follow.ts";
+import { Follower } from "../chat/follow.ts";
 import { forCaller } from "./documented.ts";
 import { reading } from "./reading.ts";
 import { OneTurn, turnBody } from "./schemas.ts";
@@ -32,7 +32,7 @@ export const turns = (services: Services) => {
               throw new CipError("invalid_cursor", { detail: "The cursor is past the end of the answer." });
             if (after === opened.answer.length && after > 0) return new Response(null, { status: 204 });
           }
-          return sse(follow(opened, opened.answer, after, gone.signal), gone);
+          return sse(new Follower(opened, opened.answer, after, gone.signal), gone);
         });
       },
       {
@@ -50,7 +50,7 @@ export const turns = (services: Services) => {
         reading(services, caller, request, async (gone) => {
           const opened = await chat.findLive(caller, uuidOf(params.id), gone.signal);
           if (!opened) return new Response(null, { status: 204 });
-          return sse(follow(opened, opened.answer, 0, gone.signal), gone);
+          return sse(new Follower(opened, opened.answer, 0, gone.signal), gone);
         }),
       forCaller("Follow the answer that is being written in a conversation", {
         200: ["The whole answer, from its beginning", eventStream],

@@ -1,0 +1,75 @@
+// An answer that grows: segments in the order they were said, then one ending. Readers hold a place in it, never a copy.
+import type { Ending, Part } from "../rows/turns.ts";
+
+/** A piece of the answer. `offset` is where it ends, counted over all segments in UTF-16 code units. */
+export type Segment = Part & { offset: number };
+
+export class Answer {
+  readonly segments: Segment[] = [];
+  ending: Ending | undefined;
+  #readers = new Set<() => void>();
+  #pending: Part | undefined;
+  #parts: Part[] = [];
+
+  get length(): number {
+    return this.segments.at(-1)?.offset ?? 0;
+  }
+
+  /** Adds text; readers see it at the next `flush`, so that what arrives together is passed on together. */
+  append(type: Part["type"], text: string): void {
+    if (text === "") return;
+    if (this.#pending?.type === type) {
+      this.#pending.text += text;
+    } else {
+      this.#store();
+      this.#pending = { type, text };
+    }
+  }
+
+  flush(): void {
+    this.#store();
+    this.#wake();
+  }
+
+  /** Nothing is appended after this. */
+  end(ending: Ending): void {
+    this.#store();
+    this.ending = ending;
+    this.#wake();
+  }
+
+  /** Calls `wake` at every change until the function it returns is called. */
+  subscribe(wake: () => void): () => void {
+    this.#readers.add(wake);
+    return () => this.#readers.delete(wake);
+  }
+
+  /** Waits for the ending, at most `timeoutMs`. */
+  async ended(timeoutMs: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const unsubscribe = this.subscribe(() => this.ending && resolve());
+    const timer = setTimeout(resolve, this.ending ? 0 : timeoutMs);
+    await promise;
+    clearTimeout(timer);
+    unsubscribe();
+  }
+
+  /** The answer as it is stored, at this moment: neighbours of one type joined. */
+  parts(): Part[] {
+    return this.#parts.map((part) => ({ ...part }));
+  }
+
+  #store(): void {
+    if (!this.#pending) return;
+    const { type, text } = this.#pending;
+    this.segments.push({ type, text, offset: this.length + text.length });
+    const last = this.#parts.at(-1);
+    if (last?.type === type) last.text += text;
+    else this.#parts.push({ type, text });
+    this.#pending = undefined;
+  }
+
+  #wake(): void {
+    for (const wake of this.#readers) wake();
+  }
+}

@@ -1,0 +1,165 @@
+// The one core of every delivery: from an offset the rest of the answer, what is there and what is yet to come, then one ending.
+import type { Answer } from "./answer.ts";
+import { type Chunk, type Frame, terminal } from "./chunks.ts";
+import type { Part } from "../rows/turns.ts";
+
+/** Whose answer it is, as readers are told. */
+export type Followed = { id: string; conversation_id: string };
+
+/** One reader's way through an answer: take what is there, wait for more. It takes nothing that it has not asked for. */
+export class Follower {
+  /** The terminal chunk was taken; no more will come. */
+  over = false;
+  readonly #place: Place;
+  readonly #unsubscribe: () => void;
+  #begun = false;
+  #wake = () => {};
+
+  /**
+   * `after`: an offset in UTF-16 code units; inside a surrogate pair it counts as before it. When `signal` is aborted
+   * the reader has left, which is no concern of the answer.
+   */
+  constructor(
+    readonly followed: Followed,
+    readonly answer: Answer,
+    after: number,
+    readonly signal: AbortSignal,
+  ) {
+    this.#place = new Place(answer, after);
+    this.#unsubscribe = answer.subscribe(() => this.#wake());
+    signal.addEventListener("abort", this.leave);
+  }
+
+  /** Ends the waiting, and whatever the answer knows of this reader. */
+  leave = (): void => {
+    this.#unsubscribe();
+    this.signal.removeEventListener("abort", this.leave);
+    this.#wake();
+  };
+
+  /**
+   * All that is there: `start` before anything else, then the answer, then exactly one terminal chunk. Text that has
+   * gathered comes as one chunk. A part that is resumed in its middle is announced again, so that what is taken is
+   * always a whole stream.
+   */
+  *take(): Generator<Frame, void, void> {
+    const place = this.#place;
+    if (!this.#begun) {
+      this.#begun = true;
+      const { id, conversation_id } = this.followed;
+      const messageMetadata = { turn_id: id, conversation_id };
+      yield { offset: place.offset, chunk: { type: "start", messageId: id, messageMetadata } };
+    }
+    yield* place.advance();
+    const { ending } = this.answer;
+    if (!ending || !place.atEnd) return;
+    yield* place.close();
+    yield { offset: place.offset, chunk: terminal(ending) };
+    this.over = true;
+  }
+
+  /** Waits until there is more than was taken, or the reader has left. */
+  async more(): Promise<void> {
+    if (this.over || this.signal.aborted || this.answer.ending || !this.#place.atEnd) return;
+    await new Promise<void>((resolve) => {
+      this.#wake = resolve;
+    });
+  }
+}
+
+/** All of a follower's chunks, as they come. */
+export async function* follow(
+  followed: Followed,
+  answer: Answer,
+  after: number,
+  signal: AbortSignal,
+): AsyncGenerator<Frame, void, void> {
+  const follower = new Follower(followed, answer, after, signal);
+  try {
+    while (!follower.over) {
+      for (const frame of follower.take()) {
+        if (signal.aborted) return;
+        yield frame;
+      }
+      await follower.more();
+      if (signal.aborted) return;
+    }
+  } finally {
+    follower.leave();
+  }
+}
+
+/** What one chunk holds at most, so that a reader that does not read has little waiting for it. */
+const deltaCharsMax = 16 * 1024;
+
+/** A reader's place in an answer: what it has (`offset`), and which part its stream has open. */
+class Place {
+  #next = 0; // the first segment that is not read whole
+  #part = -1; // which part the last segment looked at belongs to
+  #type: Part["type"] | undefined;
+  #open = false;
+
+  constructor(
+    readonly answer: Answer,
+    public offset: number,
+  ) {}
+
+  get atEnd(): boolean {
+    return this.#next === this.answer.segments.length;
+  }
+
+  /** All that is there from this place on: neighbours of one type as one chunk, as far as that may hold them. */
+  *advance(): Generator<Frame> {
+    let delta = "";
+    for (let segment = this.#segment; segment; segment = this.#segment) {
+      if (segment.type !== this.#type) {
+        if (delta) yield this.#say(delta);
+        delta = "";
+        yield* this.close();
+        this.#type = segment.type;
+        this.#part++;
+      }
+      while (segment.offset > this.offset) {
+        if (!this.#open) {
+          this.#open = true;
+          yield this.#frame({ type: `${segment.type}-start`, id: String(this.#part) });
+        }
+        const start = segment.offset - segment.text.length;
+        const from = wholeCharacter(segment.text, Math.max(0, this.offset - start));
+        const to = wholeCharacter(segment.text, from + deltaCharsMax - delta.length);
+        delta += segment.text.slice(from, to);
+        this.offset = Math.min(start + to, segment.offset);
+        if (delta.length < deltaCharsMax - 1) continue; // the next character may be a pair
+        yield this.#say(delta);
+        delta = "";
+      }
+      this.#next++;
+    }
+    if (delta) yield this.#say(delta);
+  }
+
+  *close(): Generator<Frame> {
+    if (!this.#open) return;
+    this.#open = false;
+    yield this.#frame({ type: `${this.#type as Part["type"]}-end`, id: String(this.#part) });
+  }
+
+  get #segment() {
+    return this.answer.segments[this.#next];
+  }
+
+  #say(delta: string): Frame {
+    return this.#frame({ type: `${this.#type as Part["type"]}-delta`, id: String(this.#part), delta });
+  }
+
+  #frame(chunk: Chunk): Frame {
+    return { offset: this.offset, chunk };
+  }
+}
+
+/** `index`, or one less where it would cut a surrogate pair in two. */
+function wholeCharacter(text: string, index: number): number {
+  const cutsPair =
+    (text.charCodeAt(index) & 0xfc00) === 0xdc00 && (text.charCodeAt(index - 1) & 0xfc00) === 0xd800;
+  return cutsPair ? index - 1 : index;
+}

@@ -1,0 +1,200 @@
+// The only door to the database: every statement runs in a short transaction that belongs to one tenant, or is openly the system's.
+import postgres from "postgres";
+import { faultOf, isDisconnection, within } from "./dbfault.ts";
+import { CipError } from "../errors.ts";
+import { log } from "../log.ts";
+import * as metrics from "../metrics/metrics.ts";
+import { slots } from "./slots.ts";
+
+declare const scope: unique symbol;
+/** A transaction that sees one tenant's rows. Queries still name `tenant_id`, for the planner. */
+export type TenantTx = postgres.TransactionSql & { readonly tenantId: string; readonly [scope]: "tenant" };
+/** A transaction as the owner, across tenants: migrations, checkpoints, sweeps. */
+export type SystemTx = postgres.TransactionSql & { readonly [scope]: "system" };
+
+export type Database = {
+  /** Runs `work` in a transaction that sees only the rows of `tenantId`. Throws CipError database_unavailable. */
+  tenant<T>(tenantId: string, work: (tx: TenantTx) => Promise<T>): Promise<T>;
+  /** Runs `work` across tenants. Without `timeoutMs` a statement may take as long as any other. */
+  system<T>(work: (tx: SystemTx) => Promise<T>, timeoutMs?: number): Promise<T>;
+  /**
+   * Runs one statement as the owner in no transaction, on a connection of its own, for as long as it takes. Undefined
+   * on the embedded database, which has one session.
+   */
+  outside: ((statement: string) => Promise<void>) | undefined;
+  close(): Promise<void>;
+};
+
+/** Where the database is: a server's address, or a stream of the wire protocol inside this process. */
+export type Source = { url: string; poolSize: number } | { socket: () => unknown };
+
+const statementTimeoutMs = 5_000;
+const connectTimeoutSeconds = 5;
+const drainSeconds = 5;
+const graceMs = 1_000;
+const idleTimeoutMs = 5_000;
+
+/**
+ * Opens a pool. No connection is made before the first transaction. The embedded database has no clock of its own to
+ * end a slow statement by; all its statements are ours and short.
+ */
+export function openDatabase(source: Source): Database {
+  const slot = slots("url" in source ? source.poolSize : 1);
+  let known: Promise<Server> | undefined = "url" in source ? undefined : Promise.resolve(embeddedServer);
+  let pool: postgres.Sql | undefined;
+
+  /** Asked once, before the first transaction; where there was no answer, the next one asks again. */
+  function server(): Promise<Server> {
+    known ??= meet(source).catch((error: unknown) => {
+      known = undefined;
+      throw error;
+    });
+    return known;
+  }
+
+  /**
+   * A pool that lost a connection, or met a server that is no longer the one to write to, serves no new transaction:
+   * in the package a transaction whose connection dropped can still reach the next one on it.
+   */
+  function drop(failed: postgres.Sql): void {
+    if (pool !== failed) return;
+    pool = undefined;
+    failed.end({ timeout: drainSeconds }).catch(() => {});
+  }
+
+  async function transaction<T>(timeoutMs: number, first: First, work: Work<T>): Promise<T> {
+    const release = await slot();
+    let current: postgres.Sql | undefined;
+    let done: Promise<T> | undefined;
+    try {
+      const { prepare, isCitus } = await server();
+      current = pool ??= connect(source, prepare);
+      done = begin(current, (tx) => first(tx, isCitus), work);
+      return await within(done, timeoutMs + graceMs);
+    } catch (error) {
+      const fault = faultOf(error);
+      if (fault) metrics.databaseErrors.inc({ kind: fault });
+      if (fault === "lost" && current) drop(current);
+      throw fault ? unavailable(error) : error;
+    } finally {
+      // What is overdue still holds the embedded database's one session; a server's connections were dropped.
+      if ("socket" in source && done) done.then(release, release);
+      else release();
+    }
+  }
+
+  return {
+    tenant: (tenantId, work) =>
+      transaction(
+        statementTimeoutMs,
+        (tx, isCitus) =>
+          Promise.all([
+            tx`
+              select set_config('app.tenant_id', ${tenantId}, true),
+                     set_config('role', 'cip_app', true),
+                     ${isCitus ? tx`set_config('citus.propagate_set_commands', 'local', true),` : tx``}
+                     ${opening(tx, statementTimeoutMs)}`,
+            isCitus && onWorkers(tx, tenantId),
+          ]),
+        (tx) => work(Object.assign(tx, { tenantId }) as unknown as TenantTx),
+      ),
+    system: (work, timeoutMs = statementTimeoutMs) =>
+      transaction(
+        timeoutMs,
+        (tx) => tx`select ${opening(tx, timeoutMs)}`,
+        (tx) => work(tx as SystemTx),
+      ),
+    outside: "url" in source ? (statement) => outside(source, statement) : undefined,
+    close: async () => pool?.end({ timeout: drainSeconds }),
+  };
+}
+
+type First = (tx: postgres.TransactionSql, isCitus: boolean) => Promise<unknown>;
+type Work<T> = (tx: postgres.TransactionSql) => Promise<T>;
+
+async function outside(source: Source, statement: string): Promise<void> {
+  const own = connect(source);
+  try {
+    await own.unsafe(statement).simple();
+  } finally {
+    own.end({ timeout: drainSeconds }).catch(() => {});
+  }
+}
+
+/** What is at the other end. `isCitus`: a coordinator, which has the rows on other servers, its workers. */
+type Server = { prepare: boolean; isCitus: boolean };
+const embeddedServer: Server = { prepare: true, isCitus: false };
+
+/**
+ * Who answers is not who the connection was made to where a pooler is in between. That may hand each transaction another
+ * connection, on which the statements that were prepared are not there (PgBouncer before 1.21), and the package takes
+ * that badly: what it then repeats, it repeats out of order. The other setting is there where Citus is loaded.
+ */
+async function meet(source: Source): Promise<Server> {
+  const first = connect(source);
+  try {
+    const asked = first<{ pid: number; citus: string | null }[]>`
+      select pg_backend_pid() as pid, current_setting('citus.propagate_set_commands', true) as citus`;
+    const { 0: row, state } = await within(asked, statementTimeoutMs);
+    const server = { prepare: row?.pid === state.pid, isCitus: typeof row?.citus === "string" };
+    if (!server.prepare) log.info("the database is reached through a pooler: statements are not prepared");
+    if (server.isCitus) log.info("the database is a Citus coordinator");
+    return server;
+  } finally {
+    first.end({ timeout: drainSeconds }).catch(() => {});
+  }
+}
+
+/**
+ * Citus takes the tenant to its workers, where policies ask for it as well, by the statement only and never by the
+ * function; the role it takes along by connecting as it. The statement has no parameters, hence a quoted identifier,
+ * and is not prepared, for it is another one for each tenant.
+ */
+function onWorkers(tx: postgres.TransactionSql, tenantId: string): Promise<unknown> {
+  return tx`set local app.tenant_id to ${tx(tenantId)}`.simple();
+}
+
+/**
+ * Begins every transaction. Nobody waits long for the locks of a process that was paused in the middle of one, or whose
+ * machine is gone.
+ */
+function opening(tx: postgres.TransactionSql, timeoutMs: number) {
+  return tx`set_config('statement_timeout', ${String(timeoutMs)}, true),
+            set_config('idle_in_transaction_session_timeout', ${String(idleTimeoutMs)}, true)`;
+}
+
+function begin<T>(pool: postgres.Sql, first: Work<unknown>, work: Work<T>): Promise<T> {
+  return pool.begin(async (tx) => {
+    try {
+      // Not awaited: it travels with the first statement of `work`, and if it fails, all that follows fails.
+      const scoped = first(tx);
+      scoped.catch(() => {});
+      const result = await work(tx);
+      await scoped;
+      return result;
+    } catch (error) {
+      // The package would write a rollback to the socket that is gone, and the process would die of that. Its begin()
+      // has failed, or is about to, by the closing of the connection.
+      if (isDisconnection(error)) return new Promise<never>(() => {});
+      throw error;
+    }
+  }) as Promise<T>;
+}
+
+function connect(source: Source, prepare = false): postgres.Sql {
+  const options = { connect_timeout: connectTimeoutSeconds, fetch_types: false, onnotice: () => {}, prepare };
+  if ("url" in source) {
+    return postgres(source.url, {
+      ...options,
+      max: source.poolSize,
+      connection: { application_name: "cip" },
+    });
+  }
+  // The embedded database has one session; `socket` is absent from the package's types.
+  const session = { user: "postgres", database: "postgres", ssl: false, socket: source.socket, max: 1 };
+  return postgres({ ...options, ...session } as object);
+}
+
+function unavailable(cause: unknown): CipError {
+  return new CipError("database_unavailable", { retryAfterSeconds: 2 }, { cause });
+}
