@@ -10,7 +10,7 @@ COPY prompts prompts/
 COPY sql sql/
 COPY public public/
 COPY src src/
-RUN bun src/build.ts
+RUN bun src/build/build.ts
 # The last stage has no shell to make a folder with.
 RUN mkdir /data
 

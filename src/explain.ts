@@ -1,8 +1,8 @@
 // What went wrong at the start, in words that a person can act on, and without a secret in them.
 import { ConfigError } from "./config/config.ts";
+import { firstHostOnly } from "./config/values.ts";
 import { DataDirError } from "./db/datadir.ts";
 import { IsolationError } from "./db/isolation.ts";
-import { firstHostOnly } from "./config/values.ts";
 
 /** The database could not be made ready; `cause` is why. `url` is undefined for the embedded one. */
 export class DatabaseStartError extends Error {

@@ -3,9 +3,9 @@ import type { Instance } from "./config/config.ts";
 import { instanceId, lock } from "./db/datadir.ts";
 import { type Database, openDatabase } from "./db/db.ts";
 import { type Embedded, openEmbedded } from "./db/embedded.ts";
-import { DatabaseStartError } from "./explain.ts";
 import { verifyIsolation } from "./db/isolation.ts";
 import { migrate } from "./db/migrate.ts";
+import { DatabaseStartError } from "./explain.ts";
 
 /** `embedded` where the database is in this process, so that no other one can be at work on it. */
 export type Place = {

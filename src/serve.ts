@@ -1,18 +1,19 @@
 // Starts the parts in the order they need one another, and ends them in the reverse order.
-import { keep as keepBackups } from "./db/backup.ts";
+
 import { banner } from "./banner.ts";
 import { Chat } from "./chat/chat.ts";
-import type { Config, Role } from "./config/config.ts";
-import { createApp } from "./http/app.ts";
-import { clearAway } from "./keep/janitor.ts";
-import { loadKeys } from "./who/keys.ts";
-import { log } from "./log.ts";
-import { open, type Place, ready } from "./place.ts";
 import { Queue } from "./chat/queue.ts";
-import { Reload } from "./config/reload.ts";
 import { Runs } from "./chat/runs.ts";
-import { hasTerminal } from "./terminal.ts";
+import type { Config, Role } from "./config/config.ts";
+import { Reload } from "./config/reload.ts";
+import { keep as keepBackups } from "./db/backup.ts";
+import { createApp } from "./http/app.ts";
+import { loadKeys } from "./identity/keys.ts";
+import { clearAway } from "./keep/janitor.ts";
+import { log } from "./log.ts";
 import { watchEventLoop } from "./metrics/vitals.ts";
+import { open, type Place, ready } from "./place.ts";
+import { hasTerminal } from "./terminal.ts";
 
 /** How long readers may take for the last of what they were sent once all turns have ended. */
 const flushMs = 2_000;

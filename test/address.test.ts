@@ -1,6 +1,6 @@
 // Where a request comes from: what a sender may say of itself, and what a trusted proxy says of it.
 import { expect, test } from "bun:test";
-import { addressOf } from "../src/who/address.ts";
+import { addressOf } from "../src/identity/address.ts";
 
 const proxy = "10.0.0.1";
 

@@ -1,14 +1,15 @@
 // What each function of a tenant's rows does when another tenant's ids are given to it. A new function is named here.
+
+import type { Tenant } from "../src/config/tenants.ts";
+import type { Database, SystemTx, TenantTx } from "../src/db/db.ts";
+import type { Keys } from "../src/identity/keys.ts";
+import * as exporting from "../src/keep/export.ts";
+import * as retention from "../src/keep/retention.ts";
 import * as budgets from "../src/rows/budgets.ts";
 import * as claims from "../src/rows/claims.ts";
 import * as conversations from "../src/rows/conversations.ts";
 import * as copies from "../src/rows/copies.ts";
-import type { Database, SystemTx, TenantTx } from "../src/db/db.ts";
-import * as exporting from "../src/keep/export.ts";
-import type { Keys } from "../src/who/keys.ts";
 import * as limits from "../src/rows/limits.ts";
-import * as retention from "../src/keep/retention.ts";
-import type { Tenant } from "../src/config/tenants.ts";
 import type { Ending } from "../src/rows/turns.ts";
 import * as turns from "../src/rows/turns.ts";
 import * as users from "../src/rows/users.ts";

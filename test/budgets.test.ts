@@ -1,11 +1,11 @@
 // How much visitors may spend: tokens are reserved before the model is asked, never too many of them, and settled on
 // what was used.
 import { beforeAll, beforeEach, describe, expect, test } from "bun:test";
-import { type Reservation, refusal, reserve, settle, sweep } from "../src/rows/budgets.ts";
+import type { Tenant } from "../src/config/tenants.ts";
 import type { Database } from "../src/db/db.ts";
 import { CipError } from "../src/errors.ts";
-import type { Keys } from "../src/who/keys.ts";
-import type { Tenant } from "../src/config/tenants.ts";
+import type { Keys } from "../src/identity/keys.ts";
+import { type Reservation, refusal, reserve, settle, sweep } from "../src/rows/budgets.ts";
 import type { Ending, Part } from "../src/rows/turns.ts";
 import { drain } from "./client.ts";
 import { databases } from "./database.ts";

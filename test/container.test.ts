@@ -65,7 +65,7 @@ describe("the Dockerfile", () => {
     const folders = all(build, "RUN").filter(({ words }) => words[0] === "mkdir");
     const made = [...folders.map(({ words }) => words[1] as string), "/build/dist/cip"];
     expect(all(build, "WORKDIR").map(({ words }) => words)).toEqual([["/build"]]);
-    expect(read("src/build.ts")).toContain("dist/cip");
+    expect(read("src/build/build.ts")).toContain("dist/cip");
     expect(copies.map(({ source }) => source).toSorted()).toEqual(made.toSorted());
   });
 

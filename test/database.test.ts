@@ -1,9 +1,9 @@
 // The rules that the database keeps, on PostgreSQL and on PGlite alike.
 import { beforeAll, describe, expect, test } from "bun:test";
-import * as claims from "../src/rows/claims.ts";
-import * as conversations from "../src/rows/conversations.ts";
 import type { Database } from "../src/db/db.ts";
 import { migrate } from "../src/db/migrate.ts";
+import * as claims from "../src/rows/claims.ts";
+import * as conversations from "../src/rows/conversations.ts";
 import type { Ending, Part } from "../src/rows/turns.ts";
 import * as turns from "../src/rows/turns.ts";
 import { databases } from "./database.ts";

@@ -1,14 +1,14 @@
 // A run that ends and finds its turn no longer its own: its readers hear how the turn goes on, not how the run ended.
 import { beforeAll, expect, test } from "bun:test";
 import { Chat, type Question, type Reader, type Visitor } from "../src/chat/chat.ts";
-import { sweep } from "../src/rows/claims.ts";
-import { load } from "../src/config/config.ts";
-import { type Database, openDatabase } from "../src/db/db.ts";
 import { follow } from "../src/chat/follow.ts";
-import { loadKeys } from "../src/who/keys.ts";
-import { migrate } from "../src/db/migrate.ts";
 import { Queue } from "../src/chat/queue.ts";
 import { Runs } from "../src/chat/runs.ts";
+import { load } from "../src/config/config.ts";
+import { type Database, openDatabase } from "../src/db/db.ts";
+import { migrate } from "../src/db/migrate.ts";
+import { loadKeys } from "../src/identity/keys.ts";
+import { sweep } from "../src/rows/claims.ts";
 import { type ScriptedModel, scriptedModel } from "./model.ts";
 import { postgresCluster } from "./postgres.ts";
 import { atTheEnd, temporaryFolder, until, within } from "./support.ts";

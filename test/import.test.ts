@@ -1,7 +1,7 @@
 // Import adds and never overwrites; whatever is wrong with a file is said with its line, and what came before it is kept.
 import { beforeAll, describe, expect, test } from "bun:test";
-import * as archive from "../src/keep/archive.ts";
 import type { Database } from "../src/db/db.ts";
+import * as archive from "../src/keep/archive.ts";
 import { pieces } from "../src/keep/export.ts";
 import { read } from "../src/keep/import.ts";
 import { linesOf } from "../src/keep/lines.ts";

@@ -1,8 +1,8 @@
 // Every query of a tenant's rows, tried on another tenant's ids (attempts.ts), on PostgreSQL and on PGlite. Row-level
 // security and the queries' own conditions each hold without the other.
 import { beforeAll, describe, expect, test } from "bun:test";
-import * as conversations from "../src/rows/conversations.ts";
 import type { Database, TenantTx } from "../src/db/db.ts";
+import * as conversations from "../src/rows/conversations.ts";
 import {
   type Attempt,
   attemptsOn,

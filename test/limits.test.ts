@@ -1,10 +1,10 @@
 // How often visitors may come: buckets that are exact over instances, and what a client is told of them.
 import { beforeAll, describe, expect, test } from "bun:test";
 import { createHmac } from "node:crypto";
+import { Gate } from "../src/chat/gate.ts";
 import type { Database } from "../src/db/db.ts";
 import { CipError } from "../src/errors.ts";
-import { Gate } from "../src/chat/gate.ts";
-import type { Keys } from "../src/who/keys.ts";
+import type { Keys } from "../src/identity/keys.ts";
 import { type Bucket, secondsOf, sweep } from "../src/rows/limits.ts";
 import { canary } from "./canary.ts";
 import { call, drain } from "./client.ts";

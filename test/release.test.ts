@@ -22,7 +22,7 @@ async function command(args: string[], cwd: string, env: Record<string, string> 
 }
 
 const release = (...args: string[]) =>
-  command([process.execPath, "src/release.ts", ...args], repository, nowhere);
+  command([process.execPath, "src/build/release.ts", ...args], repository, nowhere);
 /** No package can be downloaded; what this machine has is enough for a binary of its own kind. */
 const nowhere = { BUN_CONFIG_REGISTRY: "http://127.0.0.1:1", BUN_INSTALL_CACHE_DIR: temporaryFolder() };
 

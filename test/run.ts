@@ -32,7 +32,7 @@ await step("format and lint", [
 ]);
 await step("types", [process.execPath, "node_modules/.bin/tsc", "--noEmit"]);
 // Once and before: files that run side by side would all find the binary missing.
-await step("build", [process.execPath, "src/build.ts"]);
+await step("build", [process.execPath, "src/build/build.ts"]);
 // Most tests wait for a process, a deadline or a browser: on 2 cores three files side by side take less than half the time.
 const side = ["--parallel=3", "--timeout=60000", "--no-orphans"];
 await step("tests", bunTest(report, [...side, ...process.argv.slice(2)]), environment);

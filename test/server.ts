@@ -148,7 +148,7 @@ async function compile(): Promise<string> {
     "package.json",
     "bun.lock",
   ];
-  if (changedMs("dist/cip") < Math.max(...parts.map(changedMs))) await bun("src/build.ts");
+  if (changedMs("dist/cip") < Math.max(...parts.map(changedMs))) await bun("src/build/build.ts");
   return program;
 }
 

@@ -70,7 +70,7 @@ async function server(pair: Pair) {
 
 /** Asks from a process of its own, for who may vouch is read when a process begins. Twice, over one connection. */
 async function ask(port: number, environment: Record<string, string>, host = "localhost", bytes = 3) {
-  const script = `const { wireFetch } = await import("${repository}/src/wire.ts");
+  const script = `const { wireFetch } = await import("${repository}/src/model/wire.ts");
     const body = "x".repeat(${bytes});
     const ask = () => wireFetch("https://${host}:${port}/", { method: "POST", body, headers: { authorization: "sk-secret" } });
     try {

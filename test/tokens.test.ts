@@ -3,9 +3,9 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { generateKeyPairSync, randomBytes } from "node:crypto";
 import { type JWTHeaderParameters, SignJWT } from "jose";
-import type { Database } from "../src/db/db.ts";
-import { loadKeys } from "../src/who/keys.ts";
 import { Secret } from "../src/config/secret.ts";
+import type { Database } from "../src/db/db.ts";
+import { loadKeys } from "../src/identity/keys.ts";
 import { postgresCluster } from "./postgres.ts";
 import { guardedRoutes, type Route, tryRoute } from "./routes.ts";
 import { startServer } from "./server.ts";

@@ -86,7 +86,7 @@ describe("a request", () => {
     const answer = `${ok}content-type: text/event-stream\r\ncontent-length: ${frames.length}\r\n\r\n${frames}`;
     const proxy = await upstream((socket) => socket.write(answer));
     const near = await upstream((socket) => socket.write(answer));
-    const script = `const { complete } = await import("${repository}/src/llm.ts");
+    const script = `const { complete } = await import("${repository}/src/model/llm.ts");
       const limits = { connectTimeoutMs: 9e3, firstTimeoutMs: 9e3, idleTimeoutMs: 9e3, totalTimeoutMs: 9e3 };
       for (const baseUrl of ["http://model.example/v1", "${near.baseUrl}"])
         await complete({
@@ -324,7 +324,7 @@ describe("a connection", () => {
 
   test("that waits keeps no process alive", async () => {
     const server = await upstream((socket) => socket.write(said("a")));
-    const script = `const { wireFetch } = await import("${repository}/src/wire.ts");
+    const script = `const { wireFetch } = await import("${repository}/src/model/wire.ts");
       console.log(await (await wireFetch("${server.baseUrl}", { method: "POST", body: "{}" })).text());`;
     const child = Bun.spawn([process.execPath, "-e", script], { stdout: "pipe", stderr: "inherit" });
     untilItExits(child, child.exited);

@@ -10,7 +10,7 @@ export type Runtime = { target: string; path: string };
 export async function prepare(folder: string): Promise<void> {
   await mkdir(folder, { recursive: true });
   // An empty data directory, so that the first start unpacks (0.2 s) instead of running initdb (3 s, 1 GB).
-  const initdb = bun("src/initdb.ts", join(folder, "postgres.tar.gz"));
+  const initdb = bun("src/build/initdb.ts", join(folder, "postgres.tar.gz"));
   await Promise.all([buildPage(join(folder, "public")), initdb]);
 }
 
@@ -36,7 +36,7 @@ export async function bun(...args: string[]): Promise<string> {
 }
 
 if (import.meta.main) {
-  process.chdir(join(import.meta.dir, ".."));
+  process.chdir(join(import.meta.dir, "../.."));
   try {
     await prepare("dist");
     process.stdout.write(await compile("dist/cip", "dist"));

@@ -21,7 +21,7 @@ type Bundled = { parts: Part[]; direct: string[] };
 
 async function main(): Promise<void> {
   const { outdir, systems } = commandLine();
-  process.chdir(join(import.meta.dir, ".."));
+  process.chdir(join(import.meta.dir, "../.."));
   const commit = head();
   console.log(`cip ${pkg.version} from ${commit.name}, with Bun ${Bun.version}`);
   mkdirSync(outdir, { recursive: true });
@@ -57,7 +57,7 @@ async function main(): Promise<void> {
 function commandLine(): { outdir: string; systems: string[] } {
   try {
     const options = {
-      outdir: { type: "string", default: join(import.meta.dir, "../dist/release") },
+      outdir: { type: "string", default: join(import.meta.dir, "../../dist/release") },
     } as const;
     const { values, positionals } = parseArgs({ options, allowPositionals: true });
     const unknown = positionals.find((system) => !Object.hasOwn(targets, system));

@@ -1,19 +1,20 @@
 // The chat as its visitors have it: ask, look, follow, stop. What is asked is stored before anything is answered.
-import type { Answer } from "./answer.ts";
-import * as claims from "../rows/claims.ts";
+
 import type { Tenant } from "../config/config.ts";
-import * as conversations from "../rows/conversations.ts";
 import type { Database } from "../db/db.ts";
 import { CipError } from "../errors.ts";
-import { Gate } from "./gate.ts";
+import * as claims from "../rows/claims.ts";
+import * as conversations from "../rows/conversations.ts";
 import { ofMessages, ofReads, type Standing } from "../rows/limits.ts";
+import * as turns from "../rows/turns.ts";
+import type { Whose } from "../rows/users.ts";
+import type { Answer } from "./answer.ts";
+import { Gate } from "./gate.ts";
 import { idempotencyOf, type Question, type Stored, store, Undo, type Visitor } from "./opening.ts";
 import { Places } from "./places.ts";
 import type { Queue } from "./queue.ts";
 import type { Runs } from "./runs.ts";
 import * as settlement from "./settlement.ts";
-import * as turns from "../rows/turns.ts";
-import type { Whose } from "../rows/users.ts";
 
 export type { Question, Visitor } from "./opening.ts";
 

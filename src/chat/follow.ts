@@ -1,7 +1,8 @@
 // The one core of every delivery: from an offset the rest of the answer, what is there and what is yet to come, then one ending.
+
+import type { Part } from "../rows/turns.ts";
 import type { Answer } from "./answer.ts";
 import { type Chunk, type Frame, terminal } from "./chunks.ts";
-import type { Part } from "../rows/turns.ts";
 
 /** Whose answer it is, as readers are told. */
 export type Followed = { id: string; conversation_id: string };

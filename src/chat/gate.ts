@@ -3,7 +3,7 @@
 // time holds a connection.
 import type { Database, TenantTx } from "../db/db.ts";
 import { CipError } from "../errors.ts";
-import type { Keys } from "../who/keys.ts";
+import type { Keys } from "../identity/keys.ts";
 import { type Bucket, refusalOf, type Standing, take } from "../rows/limits.ts";
 
 type Empty = { standing: Standing; untilMs: number };

@@ -1,9 +1,10 @@
 // The answer of a turn that runs somewhere else or has ended: read from its row, and read again until it has an ending.
-import { Answer } from "./answer.ts";
+
 import type { Database } from "../db/db.ts";
 import { log } from "../log.ts";
 import * as turns from "../rows/turns.ts";
 import type { Whose } from "../rows/users.ts";
+import { Answer } from "./answer.ts";
 
 const pollMs = 300; // with the checkpoints every 500 ms a reader is less than a second behind
 

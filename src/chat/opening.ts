@@ -1,17 +1,17 @@
 // The one transaction that opens a turn: the visitor's message stored, and either claimed or left waiting, or neither.
 import { createHash } from "node:crypto";
-import * as budgets from "../rows/budgets.ts";
-import * as claims from "../rows/claims.ts";
 import type { Tenant } from "../config/config.ts";
-import * as conversations from "../rows/conversations.ts";
+import type { Context } from "../config/placeholders.ts";
 import type { TenantTx } from "../db/db.ts";
 import { CipError } from "../errors.ts";
-import type { Keys } from "../who/keys.ts";
+import type { Keys } from "../identity/keys.ts";
 import type { Message } from "../model/llm.ts";
-import type { Context } from "../config/placeholders.ts";
 import { compose, historyBytesMax } from "../model/prompt.ts";
-import type { Trace } from "../trace.ts";
+import * as budgets from "../rows/budgets.ts";
+import * as claims from "../rows/claims.ts";
+import * as conversations from "../rows/conversations.ts";
 import * as turns from "../rows/turns.ts";
+import type { Trace } from "../trace.ts";
 
 /** Who asks. `address` is undefined for a tenant's backend, whose requests for all its users come from one. */
 export type Visitor = { tenant: Tenant; userId: string; address: string | undefined };

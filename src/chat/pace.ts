@@ -1,8 +1,9 @@
 // When the pieces of one answer come: the time to the first, and the gaps between the others. It stands between the
 // model and the answer, in the hot path, and adds some 40 ns to each piece.
-import type { Answer } from "./answer.ts";
-import type { Sink } from "../model/llm.ts";
+
 import * as metrics from "../metrics/metrics.ts";
+import type { Sink } from "../model/llm.ts";
+import type { Answer } from "./answer.ts";
 
 export class Pace implements Sink {
   readonly #begunMs = performance.now();

@@ -1,7 +1,8 @@
 // How many event streams and sockets may be open at once, of one visitor and from one address. They are counted where
 // they are held, in this process.
-import { CipError } from "../errors.ts";
+
 import type { Tenant } from "../config/tenants.ts";
+import { CipError } from "../errors.ts";
 
 type Holder = { tenant: Tenant; userId?: string | undefined; address?: string | undefined };
 

@@ -1,16 +1,17 @@
 // The queue of waiting turns, which is their rows: any instance claims from it, the oldest first, fair between tenants.
-import { reserve } from "../rows/budgets.ts";
-import { claimOldest, type Dead, isFull, settle, sweep, tenantsWaiting } from "../rows/claims.ts";
+
 import type { Config, Tenant } from "../config/config.ts";
 import type { Database } from "../db/db.ts";
 import { CipError } from "../errors.ts";
 import { every } from "../every.ts";
 import { log } from "../log.ts";
 import { compose, historyBytesMax } from "../model/prompt.ts";
+import { reserve } from "../rows/budgets.ts";
+import { claimOldest, type Dead, isFull, settle, sweep, tenantsWaiting } from "../rows/claims.ts";
+import { history } from "../rows/turns.ts";
+import { marksOf } from "../trace.ts";
 import type { Runs } from "./runs.ts";
 import { tell } from "./settlement.ts";
-import { marksOf } from "../trace.ts";
-import { history } from "../rows/turns.ts";
 
 const pollMs = 500;
 /** With so many runs an instance leaves waiting turns to others. */

@@ -1,19 +1,20 @@
 // Runs: the answers that this process is producing, detached from whoever asked. A run ends with its model, a stop, a
 // deadline or the process, and its readers learn the ending only after it is stored.
-import { Answer } from "./answer.ts";
-import type * as budgets from "../rows/budgets.ts";
-import { type Claim, checkpoint, type Lease, look } from "../rows/claims.ts";
+
 import type { Tenant } from "../config/config.ts";
 import type { Database } from "../db/db.ts";
 import { every } from "../every.ts";
-import type { Keys } from "../who/keys.ts";
-import { complete, type Message } from "../model/llm.ts";
+import type { Keys } from "../identity/keys.ts";
 import * as metrics from "../metrics/metrics.ts";
+import { complete, type Message } from "../model/llm.ts";
+import type * as budgets from "../rows/budgets.ts";
+import { type Claim, checkpoint, type Lease, look } from "../rows/claims.ts";
+import * as turns from "../rows/turns.ts";
+import { headersOf, marksOf, type Trace } from "../trace.ts";
+import { Answer } from "./answer.ts";
 import { Observers } from "./observe.ts";
 import { Pace } from "./pace.ts";
 import * as settlement from "./settlement.ts";
-import { headersOf, marksOf, type Trace } from "../trace.ts";
-import * as turns from "../rows/turns.ts";
 
 /** Why a run is cut short: the visitor said so, the process ends, or the turn is no longer this process's. */
 type Cut = "stopped" | "interrupted" | "lost";

@@ -1,13 +1,14 @@
 // How a run ends: its answer goes onto its turn, and what it used into the budget. Both once, whatever becomes of the
 // turn or the connection meanwhile.
-import type { Answer } from "./answer.ts";
-import * as budgets from "../rows/budgets.ts";
-import { type Claim, settle } from "../rows/claims.ts";
+
 import type { Database, TenantTx } from "../db/db.ts";
 import { CipError } from "../errors.ts";
 import { log } from "../log.ts";
 import * as metrics from "../metrics/metrics.ts";
+import * as budgets from "../rows/budgets.ts";
+import { type Claim, settle } from "../rows/claims.ts";
 import type { Ending } from "../rows/turns.ts";
+import type { Answer } from "./answer.ts";
 
 /** What log lines say of a turn: whose it is and which request it came from, never who asked or what was said. */
 export type Marks = {

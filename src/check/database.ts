@@ -2,9 +2,9 @@
 // It opens one connection and changes nothing.
 import type { Instance } from "../config/config.ts";
 import { openDatabase } from "../db/db.ts";
-import { DatabaseStartError, databaseAt, explain } from "../explain.ts";
 import { verifyIsolation } from "../db/isolation.ts";
 import { pending } from "../db/migrate.ts";
+import { DatabaseStartError, databaseAt, explain } from "../explain.ts";
 import { clock } from "./clock.ts";
 import { about, type Result } from "./result.ts";
 

@@ -1,7 +1,7 @@
 // Finds out by /healthz/probe what the proxies in between do: do they hold a stream back, how many add to
 // X-Forwarded-For, and can a visitor choose his own address?
 import { isIPv4 } from "node:net";
-import { marker } from "../who/address.ts";
+import { marker } from "../identity/address.ts";
 import { clock } from "./clock.ts";
 import { about, type Result, wordsOf } from "./result.ts";
 import { type Answer, visit } from "./visit.ts";

@@ -2,9 +2,9 @@
 import { createWriteStream, renameSync } from "node:fs";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import type { Counts } from "../keep/archive.ts";
 import { loadInstance } from "../config/config.ts";
 import type { Database } from "../db/db.ts";
+import type { Counts } from "../keep/archive.ts";
 import { countTurns, pieces } from "../keep/export.ts";
 import { type Command, Refusal } from "./command.ts";
 import { progress } from "./progress.ts";

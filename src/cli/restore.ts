@@ -1,8 +1,8 @@
 // `cip restore`: what a backup of the embedded database holds takes the place of what is there, which is kept.
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
-import * as backup from "../db/backup.ts";
 import { loadInstance } from "../config/config.ts";
+import * as backup from "../db/backup.ts";
 import { lock } from "../db/datadir.ts";
 import { type Command, Refusal } from "./command.ts";
 

@@ -1,6 +1,6 @@
 // `cip secret-key`: the key that cip made for itself, as a line of .env, so that tokens outlive a move to another database.
 import { loadInstance } from "../config/config.ts";
-import { sharedSecret } from "../who/keys.ts";
+import { sharedSecret } from "../identity/keys.ts";
 import { type Command, Refusal } from "./command.ts";
 import { stored, using } from "./stored.ts";
 

@@ -1,9 +1,9 @@
 // What the commands on stored rows begin with: the database as it is, which they neither make nor bring up to date.
 import { existsSync } from "node:fs";
 import type { Instance } from "../config/config.ts";
+import { pending } from "../db/migrate.ts";
 import { CipError } from "../errors.ts";
 import { DatabaseStartError } from "../explain.ts";
-import { pending } from "../db/migrate.ts";
 import { connect, type Place } from "../place.ts";
 import { Refusal } from "./command.ts";
 

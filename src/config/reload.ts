@@ -1,9 +1,9 @@
 // Takes changed settings of the tenants while cip runs: soon after a file has changed, once it is still, and at a word
 // of the operator's. What it says of a mistake it says once.
 import { setImmediate, setTimeout as sleep } from "node:timers/promises";
+import { log } from "../log.ts";
 import { Bell } from "./bell.ts";
 import { inWords } from "./findings.ts";
-import { log } from "../log.ts";
 import { Looker, type Seen } from "./look.ts";
 import type { Change, Roster } from "./roster.ts";
 import type { Stamp } from "./stamp.ts";

@@ -16,9 +16,9 @@ import { pipeline } from "node:stream/promises";
 import { constants, createZstdCompress, createZstdDecompress } from "node:zlib";
 import { type Pack, pack } from "tar-stream";
 import type { Instance } from "../config/config.ts";
-import { type Embedded, verify } from "./embedded.ts";
 import { every } from "../every.ts";
 import { log } from "../log.ts";
+import { type Embedded, verify } from "./embedded.ts";
 import * as pgdata from "./pgdata.ts";
 import * as tar from "./tar.ts";
 

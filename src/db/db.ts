@@ -1,9 +1,9 @@
 // The only door to the database: every statement runs in a short transaction that belongs to one tenant, or is openly the system's.
 import postgres from "postgres";
-import { faultOf, isDisconnection, within } from "./dbfault.ts";
 import { CipError } from "../errors.ts";
 import { log } from "../log.ts";
 import * as metrics from "../metrics/metrics.ts";
+import { faultOf, isDisconnection, within } from "./dbfault.ts";
 import { slots } from "./slots.ts";
 
 declare const scope: unique symbol;

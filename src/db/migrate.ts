@@ -3,8 +3,8 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { asset } from "../assets.ts";
-import type { Database, SystemTx } from "./db.ts";
 import { log } from "../log.ts";
+import type { Database, SystemTx } from "./db.ts";
 
 export type Migration = { name: string; sql: string };
 

@@ -1,12 +1,12 @@
 // POST /turns: ask, and have the answer delivered as the caller wants it. What is delivered is always follow()'s.
 import { Elysia } from "elysia";
-import { secondsToMidnight } from "../rows/budgets.ts";
 import type { Opened, Reader } from "../chat/chat.ts";
-import { CipError, errors } from "../errors.ts";
 import { Follower, follow } from "../chat/follow.ts";
+import { CipError, errors } from "../errors.ts";
 import { beginReading } from "../metrics/metrics.ts";
-import { traceOf } from "../trace.ts";
+import { secondsToMidnight } from "../rows/budgets.ts";
 import type { Turn } from "../rows/turns.ts";
+import { traceOf } from "../trace.ts";
 import { jsonBody } from "./body.ts";
 import { bodyProblems, forCaller } from "./documented.ts";
 import { questionOf } from "./question.ts";

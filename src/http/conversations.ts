@@ -1,9 +1,9 @@
 // The routes of conversations: a visitor's own, or for the tenant's backend those of all its users.
 import type { Static } from "@sinclair/typebox";
 import { Elysia } from "elysia";
-import * as conversations from "../rows/conversations.ts";
 import type { TenantTx } from "../db/db.ts";
 import { CipError } from "../errors.ts";
+import * as conversations from "../rows/conversations.ts";
 import * as turns from "../rows/turns.ts";
 import * as users from "../rows/users.ts";
 import { jsonBody } from "./body.ts";

@@ -1,7 +1,8 @@
 // What a browser shows where a page cannot be: a sentence in the visitor's language, and nothing else. It loads nothing
 // and holds nothing, so any site may frame it, as one does whose snippet names a chat that is not there.
-import { type CipError, errors } from "../errors.ts";
+
 import { accepted, languageFor } from "../config/languages.ts";
+import { type CipError, errors } from "../errors.ts";
 import { sourceHash } from "./headers.ts";
 import { pathOf } from "./methods.ts";
 

@@ -1,10 +1,10 @@
 // GET /metrics: what Prometheus scrapes, for whoever has METRICS_TOKEN; without one there is nothing at this address.
 import { createHash, timingSafeEqual } from "node:crypto";
 import { Elysia } from "elysia";
-import { Census } from "../rows/census.ts";
 import { CipError } from "../errors.ts";
 import { contentType, exposition, turnsRunning } from "../metrics/metrics.ts";
 import { takeVitals } from "../metrics/vitals.ts";
+import { Census } from "../rows/census.ts";
 import { bearerOf, type Services } from "./services.ts";
 
 export const metrics = ({ config, db, runs }: Services) => {

@@ -3,9 +3,9 @@
 import { type Static, Type } from "@sinclair/typebox";
 import { Elysia } from "elysia";
 import { CipError } from "../errors.ts";
-import { log } from "../log.ts";
 import * as mydata from "../keep/mydata.ts";
 import { transcript } from "../keep/transcript.ts";
+import { log } from "../log.ts";
 import { everyone } from "../rows/users.ts";
 import { forCaller } from "./documented.ts";
 import { OfUser } from "./queries.ts";

@@ -3,8 +3,8 @@
 import { Type } from "@sinclair/typebox";
 import { Elysia } from "elysia";
 import pkg from "../../package.json" with { type: "json" };
-import { addressOf, forwardedFor } from "../who/address.ts";
 import { CipError } from "../errors.ts";
+import { addressOf, forwardedFor } from "../identity/address.ts";
 import { open } from "./documented.ts";
 import type { Services } from "./services.ts";
 

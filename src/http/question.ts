@@ -1,10 +1,10 @@
 // What a visitor asks, checked the same whichever transport it came by.
 import type { Static } from "@sinclair/typebox";
 import type { Question, Visitor } from "../chat/chat.ts";
-import { CipError } from "../errors.ts";
 import { accepted } from "../config/languages.ts";
-import type { Trace } from "../trace.ts";
 import { language, Wrong } from "../config/values.ts";
+import { CipError } from "../errors.ts";
+import type { Trace } from "../trace.ts";
 import type { Context, NewTurn } from "./schemas.ts";
 import { uuidOf } from "./services.ts";
 

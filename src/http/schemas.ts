@@ -1,7 +1,7 @@
 // The shapes on the wire: one TypeBox schema is the check, the type and the OpenAPI document at once.
 import { type Static, Type } from "@sinclair/typebox";
-import type { Conversation } from "../rows/conversations.ts";
 import { errors } from "../errors.ts";
+import type { Conversation } from "../rows/conversations.ts";
 import { type Part, type Turn, usageOf } from "../rows/turns.ts";
 import { idCharsMax, userOf } from "../rows/users.ts";
 

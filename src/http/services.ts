@@ -1,15 +1,15 @@
 // What the routes work with, and how a route learns which tenant it serves, and whom.
 import type { Static } from "@sinclair/typebox";
 import { Elysia } from "elysia";
-import { addressOf } from "../who/address.ts";
 import type { Chat, Reader, Visitor } from "../chat/chat.ts";
+import type { Runs } from "../chat/runs.ts";
 import type { Config, Tenant } from "../config/config.ts";
 import type { Database } from "../db/db.ts";
 import { CipError } from "../errors.ts";
-import { identify, isBackend } from "../who/identity.ts";
-import type { Keys } from "../who/keys.ts";
+import { addressOf } from "../identity/address.ts";
+import { identify, isBackend } from "../identity/identity.ts";
+import type { Keys } from "../identity/keys.ts";
 import { ofReads } from "../rows/limits.ts";
-import type { Runs } from "../chat/runs.ts";
 import { everyone, keyOf } from "../rows/users.ts";
 import type { OfUser } from "./queries.ts";
 

@@ -1,11 +1,11 @@
 // GET /socket: many turns over one WebSocket, the same chunks as everywhere, each as {"turn_id", "offset", "chunk"}.
 import { Elysia } from "elysia";
-import { addressOf } from "../who/address.ts";
 import type { Opened } from "../chat/chat.ts";
+import { follow } from "../chat/follow.ts";
 import type { Tenant } from "../config/config.ts";
 import { CipError } from "../errors.ts";
-import { follow } from "../chat/follow.ts";
-import { identify } from "../who/identity.ts";
+import { addressOf } from "../identity/address.ts";
+import { identify } from "../identity/identity.ts";
 import { beginReading, refused, socketsOpen } from "../metrics/metrics.ts";
 import { marksOf, type Trace, traceOf } from "../trace.ts";
 import { bodyBytesMax, parsed } from "./body.ts";

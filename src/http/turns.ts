@@ -1,8 +1,8 @@
 // The routes of a turn that is there: look at it, follow it, stop it.
 import { Type } from "@sinclair/typebox";
 import { Elysia } from "elysia";
-import { CipError } from "../errors.ts";
 import { Follower } from "../chat/follow.ts";
+import { CipError } from "../errors.ts";
 import { forCaller } from "./documented.ts";
 import { reading } from "./reading.ts";
 import { OneTurn, turnBody } from "./schemas.ts";

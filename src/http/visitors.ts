@@ -1,13 +1,13 @@
 // POST /visitors: a token for somebody new, for the same anonymous visitor again, or for a user the site vouches for.
 import { type Static, Type } from "@sinclair/typebox";
 import { Elysia } from "elysia";
-import { addressOf } from "../who/address.ts";
 import type { Tenant } from "../config/config.ts";
 import { CipError } from "../errors.ts";
-import { identify, isBackend, issue } from "../who/identity.ts";
+import { addressOf } from "../identity/address.ts";
+import { identify, isBackend, issue } from "../identity/identity.ts";
+import { redeem, type Voucher } from "../identity/voucher.ts";
 import { ofReads, ofVisitors, type Standing } from "../rows/limits.ts";
 import * as users from "../rows/users.ts";
-import { redeem, type Voucher } from "../who/voucher.ts";
 import { jsonBody } from "./body.ts";
 import { bodyProblems, open } from "./documented.ts";
 import { rateLimitHeaders } from "./ratelimit.ts";

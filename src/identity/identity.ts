@@ -4,8 +4,8 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import { jwtVerify, SignJWT } from "jose";
 import type { Tenant } from "../config/config.ts";
 import { CipError } from "../errors.ts";
-import type { Keys } from "./keys.ts";
 import { userOf } from "../rows/users.ts";
+import type { Keys } from "./keys.ts";
 
 const issuer = "cip";
 const algorithm = "HS256";

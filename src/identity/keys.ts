@@ -1,7 +1,7 @@
 // The keys that sign tokens and hash names. Unset, the instances on one database agree on a random secret, kept there.
 import { createHmac, hkdfSync, randomBytes } from "node:crypto";
-import type { Database } from "../db/db.ts";
 import type { Secret } from "../config/secret.ts";
+import type { Database } from "../db/db.ts";
 
 /** Keys for one purpose each, derived from the one secret (HKDF-SHA256, RFC 5869). */
 export type Keys = {

@@ -1,9 +1,10 @@
 // Export: all that is stored of a tenant's visitors as the lines of an archive, in an order that is the same on every
 // database. Read in short transactions and pages of bounded size, so that memory does not grow with what there is.
-import * as archive from "./archive.ts";
+
 import type { Database, TenantTx } from "../db/db.ts";
 import * as turns from "../rows/turns.ts";
 import { type Profile, userOf } from "../rows/users.ts";
+import * as archive from "./archive.ts";
 
 const usersAtOnce = 2_000;
 const conversationsAtOnce = 500;

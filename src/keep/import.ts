@@ -1,8 +1,9 @@
 // Import: an archive's lines into the rows of a tenant. It only ever adds: what is there already stays as it is, so that
 // it can be repeated, and what was read before it was interrupted is kept.
-import * as archive from "./archive.ts";
-import * as copies from "../rows/copies.ts";
+
 import type { Database, TenantTx } from "../db/db.ts";
+import * as copies from "../rows/copies.ts";
+import * as archive from "./archive.ts";
 import { type Line, LineError, linesOf } from "./lines.ts";
 
 /** `there` were there before; `foreign` have an id that is somebody else's here, and were left out. */

@@ -1,9 +1,10 @@
 // Clears away, every now and then, what is too old: rows of limits and budgets that say nothing any more, and what
 // visitors said longer ago than their tenant keeps it.
-import * as budgets from "../rows/budgets.ts";
+
 import type { Config } from "../config/config.ts";
 import type { Database } from "../db/db.ts";
 import { every } from "../every.ts";
+import * as budgets from "../rows/budgets.ts";
 import * as limits from "../rows/limits.ts";
 import * as retention from "./retention.ts";
 

@@ -1,7 +1,8 @@
 // All that is stored of one user: read to its end a page at a time, however much it is, or deleted at once.
-import * as conversations from "../rows/conversations.ts";
-import type { Database } from "../db/db.ts";
+
 import type { Runs } from "../chat/runs.ts";
+import type { Database } from "../db/db.ts";
+import * as conversations from "../rows/conversations.ts";
 import * as turns from "../rows/turns.ts";
 import * as users from "../rows/users.ts";
 

@@ -1,8 +1,8 @@
 // Retention: what was said longer ago than a tenant keeps it goes, in small pieces, so that nobody at work notices.
 // Whatever is still being answered stays until it is, and so does its conversation.
 import type { Config } from "../config/config.ts";
-import * as conversations from "../rows/conversations.ts";
 import type { Database, TenantTx } from "../db/db.ts";
+import * as conversations from "../rows/conversations.ts";
 import { everyone } from "../rows/users.ts";
 
 const conversationsAtOnce = 200;

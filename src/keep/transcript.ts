@@ -1,6 +1,7 @@
 // Conversations as Markdown to be read by a person. What was said stands in block quotes, which nothing in it can end.
-import type { Mine } from "./mydata.ts";
+
 import type { Turn } from "../rows/turns.ts";
+import type { Mine } from "./mydata.ts";
 
 /** The document in pieces. Turns that were replaced by another answer are left out. */
 export async function* transcript({ user, conversations }: Mine, title: string): AsyncGenerator<string> {

@@ -1,7 +1,7 @@
 // What went wrong upstream: the code a client learns, words that only the log gets, and whether to try again.
 
-import { CipError, type ErrorCode } from "../errors.ts";
 import type { Secret } from "../config/secret.ts";
+import { CipError, type ErrorCode } from "../errors.ts";
 
 /**
  * `retryAfterMs`: the same call may succeed after that time; undefined where it would only fail again. `status`: the one

@@ -3,11 +3,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import OpenAI, { APIError, type ClientOptions, OpenAIError } from "openai";
 import { type Endpoint, egressIsSet, type Model } from "../config/config.ts";
+import { log } from "../log.ts";
+import * as metrics from "../metrics/metrics.ts";
 import { Deadline } from "./deadline.ts";
 import { demoFetch } from "./demo.ts";
 import { Fault, refusal, toCipError } from "./fault.ts";
-import { log } from "../log.ts";
-import * as metrics from "../metrics/metrics.ts";
 import { Splitter } from "./reasoning.ts";
 import { type Outcome, read } from "./upstream.ts";
 import { wireFetch } from "./wire.ts";

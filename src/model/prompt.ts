@@ -1,7 +1,7 @@
 // What the model is told: the tenant's prompt, as much of the conversation as fits, and the newest message.
 import type { Tenant } from "../config/config.ts";
-import type { Message } from "./llm.ts";
 import { type Context, fill } from "../config/placeholders.ts";
+import type { Message } from "./llm.ts";
 
 /**
  * UTF-8 bytes that count as one token. No tokenizer is asked; three is on the safe side of English (about 4),

@@ -1,12 +1,13 @@
 // How much: the tokens of a day (UTC), of a tenant and of each visitor. They are reserved before the model is asked and
 // settled on what it used, so that turns side by side, on all instances, never have more reserved than there is.
+
+import type { Tenant } from "../config/tenants.ts";
 import type { SystemTx, TenantTx } from "../db/db.ts";
 import { CipError } from "../errors.ts";
-import type { Keys } from "../who/keys.ts";
-import type { Message } from "../model/llm.ts";
+import type { Keys } from "../identity/keys.ts";
 import { log } from "../log.ts";
+import type { Message } from "../model/llm.ts";
 import { tokensOf } from "../model/prompt.ts";
-import type { Tenant } from "../config/tenants.ts";
 import type { Ending, Part } from "./turns.ts";
 
 type Spender = { tenant: Tenant; userId: string };

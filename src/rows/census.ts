@@ -1,10 +1,11 @@
 // What only the database knows and a scrape asks for: what waits, and what is used of each budget. However many
 // scrape, it is asked once a second at most, and one that is away costs a scrape two seconds, not its answer.
-import * as budgets from "./budgets.ts";
-import { countWaiting } from "./claims.ts";
+
 import type { Config } from "../config/config.ts";
 import type { Database } from "../db/db.ts";
 import * as metrics from "../metrics/metrics.ts";
+import * as budgets from "./budgets.ts";
+import { countWaiting } from "./claims.ts";
 
 const lookMs = 1_000;
 const waitMs = 2_000;

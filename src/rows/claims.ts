@@ -1,6 +1,7 @@
 // Claims: which instance runs a turn, and the writes that only it may make. Every one names the claim's epoch.
-import type { SystemTx, TenantTx } from "../db/db.ts";
+
 import type { Context } from "../config/placeholders.ts";
+import type { SystemTx, TenantTx } from "../db/db.ts";
 import type { Trace } from "../trace.ts";
 import type { Ending, NewTurn, Part } from "./turns.ts";
 

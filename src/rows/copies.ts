@@ -1,6 +1,7 @@
 // Copies: rows that come from another database, added beside what a tenant has and never in the place of any of it.
-import type { TenantTx } from "../db/db.ts";
+
 import type { Context } from "../config/placeholders.ts";
+import type { TenantTx } from "../db/db.ts";
 import type { Part } from "./turns.ts";
 
 /** `foreign` have an id that is another user's here; what is neither was there already. */

@@ -1,10 +1,11 @@
 // How often: token buckets, each a row with the time at which it will be full again (the generic cell rate algorithm).
 // The database's clock and row locks make them exact over all instances.
-import type { SystemTx, TenantTx } from "../db/db.ts";
-import { CipError } from "../errors.ts";
-import type { Keys } from "../who/keys.ts";
+
 import type { Limits, Tenant } from "../config/tenants.ts";
 import type { Rate } from "../config/values.ts";
+import type { SystemTx, TenantTx } from "../db/db.ts";
+import { CipError } from "../errors.ts";
+import type { Keys } from "../identity/keys.ts";
 
 /** `policy` is how clients know it, `whose` whom it counts; undefined: all of the tenant's visitors together. */
 export type Bucket = { policy: string; rate: Rate; whose: string | undefined };

@@ -1,7 +1,8 @@
 // Turns: one visitor message and its one answer, as a visitor asks for them and reads them. Claims write them.
+
+import type { Context } from "../config/placeholders.ts";
 import type { TenantTx } from "../db/db.ts";
 import { CipError, type ErrorCode } from "../errors.ts";
-import type { Context } from "../config/placeholders.ts";
 import type { Trace } from "../trace.ts";
 import { of, type Whose } from "./users.ts";
 
