@@ -149,6 +149,7 @@ describe("what is refused", () => {
     ["a body that is cut off", `${ok}content-length: 6\r\n\r\nhello`, "in mid-response"],
     ["chunks that are cut off", `${chunked}5\r\nhello\r\n0\r\n`, "in mid-response"],
     ["an interim response alone", "HTTP/1.1 100 Continue\r\n\r\n", "in mid-response"],
+    ["interim responses without end", "HTTP/1.1 100 Continue\r\n\r\n".repeat(101), "more than 100 others"],
   ])("%s", (_, text, message) => {
     const { error, ended, reusable } = heard(text);
     expect(error).toContain(message);

@@ -78,7 +78,12 @@ async function unharmed(
 
 test("every route but those for anybody needs a visitor", async () => {
   const free = (await allRoutes(site.url)).filter(({ security }) => !security).map(({ name }) => name);
-  expect(free.sort()).toEqual(["GET /healthz", "GET /readyz", "POST /v1/{tenant}/visitors"]);
+  expect(free.sort()).toEqual([
+    "GET /healthz",
+    "GET /healthz/probe",
+    "GET /readyz",
+    "POST /v1/{tenant}/visitors",
+  ]);
 });
 
 describe("a visitor of one site", () => {

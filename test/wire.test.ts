@@ -3,6 +3,7 @@ import { describe, expect, test } from "bun:test";
 import type { Socket } from "node:net";
 import zlib from "node:zlib";
 import { egressIsSet } from "../src/config/config.ts";
+import { Connection } from "../src/model/connection.ts";
 import { Pool } from "../src/model/pool.ts";
 import { Splitter } from "../src/model/reasoning.ts";
 import { read } from "../src/model/upstream.ts";
@@ -262,6 +263,15 @@ describe("a connection", () => {
     for (let i = 0; i < 3; i++) await askText(server.baseUrl).catch(() => {});
     expect([server.connections, server.requests.length]).toEqual([3, 3]);
     await until(() => server.sockets.size === 0, "the connections are closed");
+  });
+
+  test("that is lost before it is used fails the request, and leaves it waiting for nothing", async () => {
+    const { port } = await upstream((socket) => socket.write(said("")));
+    const origin = { hostname: "127.0.0.1", port, tls: false };
+    const connection = await Connection.open(origin, undefined, () => {});
+    connection.close();
+    const { answered } = connection.send(Buffer.from("POST / HTTP/1.1\r\n\r\n"), undefined);
+    expect((await failure(answered)).message).toContain("lost before it was used");
   });
 
   test("is not kept when its response is given up", async () => {

@@ -59,6 +59,7 @@ export class Connection implements Flow {
   send(request: Buffer, signal: AbortSignal | undefined): Reply {
     const reply = new Reply(this);
     this.#reply = reply;
+    if (this.#over) reply.fail(new Error("the connection was lost before it was used"));
     this.#socket?.ref();
     this.#heed(signal);
     this.#unsent = request;

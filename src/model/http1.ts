@@ -19,12 +19,15 @@ type State =
 
 const headBytesMax = 64 * 1024;
 const lineBytesMax = 4 * 1024;
+/** Of 100 and its like before a response; some servers send one every few seconds while they work. */
+const interimMax = 100;
 const lf = 10;
 const cr = 13;
 
 export class ResponseParser {
   #state: State = "head";
   #head = "";
+  #interim = 0;
   /** Bytes still to come of a body or a chunk; while its first line is read, what that has said so far. */
   #left = 0;
   /** Of the line or, in trailers, lines that are being read. */
@@ -94,7 +97,10 @@ export class ResponseParser {
     if (!digits) throw new Error("the response does not begin as one of HTTP/1.1 does");
     const status = Number(digits);
     if (status === 101) throw new Error("the response switches to a protocol that nobody asked for");
-    if (status < 200) return; // an interim response, the final one follows
+    if (status < 200) {
+      if (++this.#interim > interimMax) throw new Error(`the response comes after more than ${interimMax} others`);
+      return; // an interim response, the final one follows
+    }
     const headers = readFields(fields);
     this.#frame(status, headers);
     if (minor === "0" || /(^|,)\s*close\s*(,|$)/i.test(headers.get("connection") ?? ""))
