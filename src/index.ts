@@ -6,7 +6,11 @@ if (process.env[limit] === undefined && process.platform !== "win32") {
   const compiled = import.meta.path.startsWith("/$bunfs/");
   const args = compiled ? process.argv.slice(2) : [...process.execArgv, ...process.argv.slice(1)];
   // The same process, begun again within a few ms: process id, terminal and signals stay as they are.
-  process.execve?.(process.execPath, [process.execPath, ...args], { ...process.env, [limit]: "65535" });
+  try {
+    process.execve?.(process.execPath, [process.execPath, ...args], { ...process.env, [limit]: "65535" });
+  } catch {
+    // Where it may not, or its file was replaced meanwhile, it goes on as it is, with room for fewer requests.
+  }
 }
 
 await import("./main.ts");

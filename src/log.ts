@@ -1,6 +1,7 @@
 // The log: one JSON object a line on standard error, or a line for people where that is a terminal. Standard output
 // belongs to the person who starts cip.
 import pino from "pino";
+import { visibleIn } from "./terminal.ts";
 
 /**
  * Nobody logs these. Should a library hang them on an error, they stay out: what a request carried, and what the
@@ -24,5 +25,6 @@ export const log = pino(
 /** In this process, as a stream: the package's usual way is a worker, which finds no file of its own in the binary. */
 async function forPeople() {
   const { default: pretty } = await import("pino-pretty"); // loaded only for them: it takes 40 ms
-  return pretty({ destination: 2, sync: true, singleLine: true, translateTime: "SYS:HH:MM:ss" });
+  const lines = pretty({ destination: 2, sync: true, singleLine: true, translateTime: "SYS:HH:MM:ss" });
+  return { write: (line: string) => void lines.write(visibleIn(line)) };
 }

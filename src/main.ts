@@ -12,6 +12,7 @@ import { restore } from "./cli/restore.ts";
 import { secretKey } from "./cli/secret-key.ts";
 import { serve } from "./cli/serve.ts";
 import { explain } from "./explain.ts";
+import { visible } from "./terminal.ts";
 
 /** By the words that call them, in the order in which help shows them. */
 const commands: Record<string, Command> = {
@@ -78,7 +79,11 @@ function checkWords(name: string, { usage }: Command, words: string[]): void {
   const missing = must?.[words.length];
   if (missing) throw new Refusal(`${name} needs ${missing}. Try 'cip --help'.`, 2);
   const extra = words[(must?.length ?? 0) + (may?.length ?? 0)];
-  if (extra !== undefined) throw new Refusal(`Unknown command '${extra}'. Try 'cip --help'.`, 2);
+  if (extra !== undefined)
+    throw new Refusal(
+      `${name ? `${name} does not take` : "Unknown command"} '${extra}'. Try 'cip --help'.`,
+      2,
+    );
 }
 
 function rows(lines: [string, string][]): string {
@@ -91,9 +96,15 @@ function print(text: string): number {
   return 0;
 }
 
+// Who reads no further, as `head`, has read enough, and what was begun ends as it would.
+for (const stream of [process.stdout, process.stderr])
+  stream.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error;
+  });
+
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
-  process.stderr.write(`cip: ${error instanceof Refusal ? error.message : explain(error)}\n`);
+  process.stderr.write(`cip: ${visible(error instanceof Refusal ? error.message : explain(error))}\n`);
   process.exit(error instanceof Refusal ? error.status : 1);
 }

@@ -171,6 +171,11 @@ test("what is no whole backup is refused, and changes nothing", async () => {
     expect([name, told.exitCode, told.stdout]).toEqual([name, 1, ""]);
     expect(told.stderr).toStartWith(`cip: ${file} cannot be restored, and nothing was changed: `);
   }
+  const directory = await run(["restore", folder], place);
+  expect([directory.exitCode, directory.stderr]).toEqual([
+    1,
+    expect.stringContaining("nothing was changed: EISDIR"),
+  ]);
   const missing = await run(["restore", "2020-01-01T00-00-00Z"], place);
   expect(missing.stderr).toContain("There is no backup '2020-01-01T00-00-00Z'");
   const elsewhere = await run(["restore"], { env: { DATABASE_URL: "postgres://cip@localhost/cip" } });

@@ -160,6 +160,13 @@ describe("live", () => {
     expect(anew.stdout).toMatch(/^ok +forwarded for +1 proxy adds/m);
   });
 
+  test("proxies that it goes past for want of PUBLIC_URL are not advised away", async () => {
+    const { exitCode, stdout } = await live(undefined, { PUBLIC_URL: "", PORT: new URL(server.url).port });
+    expect(stdout).toMatch(/^- +forwarded for +this went past the proxies; set PUBLIC_URL/m);
+    expect(stdout).not.toContain("set TRUSTED_PROXIES");
+    expect(exitCode).toBe(0);
+  });
+
   test("a certificate that nobody trusts is found out, and all else is looked at nevertheless", async () => {
     const { exitCode, stdout } = await live({ tls: await certificate(30) });
     expect(stdout).toMatch(/^FAIL +certificate +browsers will not trust it/m);

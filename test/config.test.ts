@@ -278,6 +278,18 @@ describe("mistakes in the files", () => {
     expect(problem({ ".env/x": "" })).toBe(".env: is a folder; it must be a file");
   });
 
+  test("what is no file, or too large for one of settings, is refused and not waited for", () => {
+    const files = { "tenants/b.env": "#".repeat(1024 * 1024 + 1), "tenants/c.env": "PROMPT_FILE=/dev/zero" };
+    const folder = folderWith({ ...files, "tenants/d.env": "UI_LOGO=/dev/zero" });
+    expect(Bun.spawnSync(["mkfifo", join(folder, "tenants/a.env")]).exitCode).toBe(0);
+    expect(problems(folder)).toEqual([
+      "tenants/a.env: is a pipe or a device; it must be a file",
+      "tenants/b.env: is larger than 1 MiB",
+      "tenants/c.env: PROMPT_FILE names a file that is a pipe or a device; it must be a file",
+      "tenants/d.env: UI_LOGO names a pipe or a device; it must be a file",
+    ]);
+  });
+
   test("files in the tenants' folder are tenants, save hidden ones, README.md and examples", () => {
     const ignored = { "tenants/.git/x": "", "tenants/README.md": "", "tenants/acme.env.example": "X=1" };
     expect([...loaded(ignored).tenants.keys()]).toEqual(["default"]);

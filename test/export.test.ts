@@ -1,6 +1,6 @@
 // `cip export` and `cip import`: what visitors said moves to another database whole, and what is broken is refused by its line.
 import { beforeAll, describe, expect, test } from "bun:test";
-import { readdirSync, statSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { openDatabase } from "../src/db/db.ts";
 import { migrate } from "../src/db/migrate.ts";
@@ -129,6 +129,42 @@ describe("an export", () => {
     expect([exitCode, readdirSync(cwd)]).toEqual([1, ["data"]]);
     expect(stderr).toStartWith("cip: no/such/folder.jsonl cannot be written:");
   });
+
+  test("takes the place of a file, and of nothing else", async () => {
+    const cwd = temporaryFolder();
+    symlinkSync("/dev/null", join(cwd, "device"));
+    symlinkSync("real.jsonl", join(cwd, "link.jsonl"));
+    writeFileSync(join(cwd, "real.jsonl"), "older");
+    for (const name of ["device", "."]) {
+      const { exitCode, stderr } = await run(["export", "default", name], { ...place, cwd });
+      expect([exitCode, stderr]).toEqual([
+        1,
+        `cip: ${name} is no regular file; name another one, or none for standard output.\n`,
+      ]);
+    }
+    expect((await run(["export", "default", "link.jsonl"], { ...place, cwd })).exitCode).toBe(0);
+    expect([readlinkSync(join(cwd, "device")), readlinkSync(join(cwd, "link.jsonl"))]).toEqual([
+      "/dev/null",
+      "real.jsonl",
+    ]);
+    expect(readFileSync(join(cwd, "real.jsonl"), "utf8")).toStartWith('{"format":"cip"');
+    expect(readdirSync(cwd).sort()).toEqual(["data", "device", "link.jsonl", "real.jsonl"]);
+  });
+});
+
+test("an import of what cannot be read, or of nothing, is refused in words that fit", async () => {
+  const cwd = temporaryFolder();
+  symlinkSync("loop", join(cwd, "loop"));
+  const loop = await run(["import", "loop"], { cwd });
+  expect([loop.exitCode, loop.stderr]).toEqual([
+    1,
+    expect.stringMatching(/^cip: loop cannot be read: ELOOP/),
+  ]);
+  expect(readdirSync(cwd)).toEqual(["loop"]);
+  writeFileSync(join(cwd, "empty"), "");
+  expect((await run(["import", "empty"], { cwd })).stderr).toBe(
+    "cip: empty: line 1 is missing: the file is empty.\nMend the file, or export it anew, and import it again.\n",
+  );
 });
 
 test("an export whose reader has read enough ends without a word", async () => {

@@ -173,6 +173,14 @@ describe.each(databases)("on %s", (_name, open) => {
       "created_at: there is no such time",
     ],
     ["unfinished and ended", start + file(turn(id, { status: "queued" })), 3, "finished_at: must be null"],
+    [
+      "with more tokens than can be counted",
+      start + file(turn(id, { usage: { input_tokens: 2 ** 31, output_tokens: 0 } })),
+      3,
+      "turn.usage",
+    ],
+    ["nested without end", `${start}${'{"turn":'.repeat(500_000)}\n`, 3, "is not a JSON object"],
+    ["of what every object has", `${start}{"__proto__":{},"constructor":{}}\n`, 3, "must have user"],
     ["with U+0000", start + file(turn(id, { message: "a\0b" })), 3, "U+0000"],
     [
       "with a user who poses as another",

@@ -5,7 +5,7 @@ import { linesOf } from "./lines.ts";
 import { answer } from "./model.ts";
 import { binary } from "./server.ts";
 import { expectProblem, type Site, startSite } from "./site.ts";
-import { temporaryFolder, until, untilItExits, within } from "./support.ts";
+import { repository, temporaryFolder, until, untilItExits, within } from "./support.ts";
 
 const ended = (site: Site, id: string) =>
   until(
@@ -141,6 +141,30 @@ test("on a terminal the log is a line for people, from the binary too", async ()
   expect(line.replaceAll(new RegExp(`${esc}\\[\\d+m`, "g"), "")).toMatch(
     /^\[\d\d:\d\d:\d\d\] INFO: shutting down .*"signal":"SIGTERM"/,
   );
+});
+
+test("what others said gives the terminal no orders, in the log and in what a command says", async () => {
+  const script = `const { log } = await import("${repository}/src/log.ts");
+    log.error({ err: new Error("a\\x1b[2Jb\\x9bc\\rd\\be \\\\x1b") }, "told");
+    const { line } = await import("${repository}/src/check/result.ts");
+    process.stdout.write(line({ state: "fail", what: "w", seen: "f\\x1b[2J\\nok  g" }) + "\\n");`;
+  let shown = "";
+  const decoder = new TextDecoder();
+  const child = Bun.spawn([process.execPath, "-e", script], {
+    env: { PATH: process.env.PATH ?? "" },
+    terminal: {
+      cols: 200,
+      rows: 50,
+      data: (_terminal, bytes) => {
+        shown += decoder.decode(bytes, { stream: true });
+      },
+    },
+  });
+  untilItExits(child, child.exited);
+  await until(() => shown.includes("ok g"), "all is shown");
+  for (const order of ["\x1b[2J", "\x9b", "\b"]) expect(shown).not.toContain(order);
+  expect(shown).toContain("a\\u001b[2Jb\\u009bc\\rd\\be \\x1b");
+  expect(shown).toContain("f\\u001b[2J ok g");
 });
 
 test("what the model says of a visitor's words in an error is no part of the line of its turn", async () => {

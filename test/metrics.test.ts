@@ -48,6 +48,19 @@ describe("the door", () => {
     const document = await (await call(site.url, "GET", "/openapi.json")).text();
     expect(document).not.toContain("/metrics");
   });
+
+  test("counts what OPTIONS was answered with", async () => {
+    const site = await startSite({ env: { METRICS_TOKEN } });
+    for (const [tenant, status] of [
+      ["default", 204],
+      ["nobody", 404],
+    ] as const)
+      expect((await call(site.url, "OPTIONS", `/v1/${tenant}/turns`)).status).toBe(status);
+    const families = await scrape(site);
+    const counted = (status: string) =>
+      sum(families, "cip_http_requests_total", { method: "OPTIONS", status });
+    expect([counted("2xx"), counted("4xx")]).toEqual([1, 1]);
+  });
 });
 
 describe("after a day's traffic on two processes", () => {

@@ -48,6 +48,15 @@ describe("cip migrate", () => {
       "cip: There is no database yet",
     );
     expect(readdirSync(cwd)).toEqual([]);
+    // As the server leaves the folder where its database is elsewhere.
+    const beside = { cwd, files: { "data/instance": "", "data/lock": "" } };
+    for (const words of [
+      ["migrate", "--dry-run"],
+      ["delete-user", "acme", "42"],
+      ["export", "acme"],
+    ])
+      expect((await run(words, beside)).stderr).toStartWith("cip: There is no database yet");
+    expect(readdirSync(join(cwd, "data")).sort()).toEqual(["instance", "lock"]);
   });
 });
 

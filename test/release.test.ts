@@ -1,7 +1,7 @@
 // What `bun run release` hands to people: it runs, it says what is in it, its checksums hold, and it can be made again.
 import { beforeAll, describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Spec, Validation } from "@cyclonedx/cyclonedx-library";
 import pkg from "../package.json" with { type: "json" };
@@ -70,7 +70,9 @@ describe("a release", () => {
     expect(readdirSync(unpacked).sort()).toEqual(
       [
         ".env.example",
+        "ARCHITECTURE.md",
         "CHANGELOG.md",
+        "CONTRIBUTING.md",
         "LICENSE",
         "README.md",
         "SECURITY.md",
@@ -78,6 +80,8 @@ describe("a release", () => {
         "cip",
         "deploy",
         "docs",
+        "prompts",
+        "test",
         ...(process.platform === "linux" ? ["cip.service"] : []),
       ].sort(),
     );
@@ -100,6 +104,19 @@ describe("a release", () => {
     child.kill("SIGTERM");
     expect(await within(child.exited, "the binary stops", 40_000)).toBe(0);
     await reading;
+  });
+
+  test("has what its README and docs lead to", () => {
+    for (const paper of ["README.md", ...readdirSync(join(unpacked, "docs")).map((name) => `docs/${name}`)]) {
+      const links = [...read(paper).matchAll(/\]\((?!https?:)([^)#]+)/g)].map(([, link = ""]) => link);
+      const files = [...read(paper).matchAll(/`(deploy\/[^`]+)`/g)].map(([, path = ""]) => path);
+      const paths = [...links.map((link) => join(paper, "..", link)), ...files];
+      expect([paper, paths.filter((path) => !existsSync(join(unpacked, path)))]).toEqual([paper, []]);
+    }
+  });
+
+  test("names errors in its log as the sources do", () => {
+    expect(readFileSync(join(unpacked, "cip")).includes("class CipError extends")).toBeTrue();
   });
 
   test("made again from the same sources is the same, byte for byte", async () => {

@@ -110,6 +110,12 @@ describe("through Caddy and PgBouncer", () => {
     expect(statuses).toEqual([201, 201, 429, 201]);
   });
 
+  there("a visitor does not choose the id that the log knows a request by", async ({ site, token }) => {
+    const headers = { "x-request-id": "chosen-by-a-visitor" };
+    const response = await site.on("GET", "/conversations", { token, headers });
+    expect(response.headers.get("x-request-id")).toMatch(/^[0-9a-f-]{36}$/);
+  });
+
   there("a reader who leaves gives his place back at once", async ({ model, start, databaseUrl }) => {
     const only = await start({
       env: { TRUSTED_PROXIES: "1", CONNECTIONS_PER_VISITOR_MAX: "1", DATABASE_URL: databaseUrl },

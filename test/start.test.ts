@@ -68,11 +68,44 @@ describe.each<Origin>(["source", "binary"])("the command line, from %s", (from) 
     expect(readdirSync(cwd)).toEqual([]);
   });
 
+  test("whoever reads no further than he needs is no mistake", async () => {
+    const program = from === "binary" ? [await binary()] : [process.execPath, `${repository}/src/index.ts`];
+    for (const command of ["--help", "check"]) {
+      const script = `{ "$@" ${command}; echo status $? >&2; } | true`;
+      const child = Bun.spawn(["sh", "-c", script, "sh", ...program], {
+        cwd: temporaryFolder(),
+        env: { PATH: process.env.PATH ?? "", HOME: temporaryFolder() },
+        stderr: "pipe",
+      });
+      untilItExits(child, child.exited);
+      expect(await new Response(child.stderr).text()).toBe("status 0\n");
+    }
+  });
+
   test("an unknown flag or command is refused in one line, with exit status 2", async () => {
     expect(await say("--port", "80")).toEqual([2, "", "cip: Unknown option '--port'. Try 'cip --help'.\n"]);
     expect(await say("serve")).toEqual([2, "", "cip: Unknown command 'serve'. Try 'cip --help'.\n"]);
-    expect(await say("health", "now")).toEqual([2, "", "cip: Unknown command 'now'. Try 'cip --help'.\n"]);
+    expect(await say("health", "now")).toEqual([
+      2,
+      "",
+      "cip: health does not take 'now'. Try 'cip --help'.\n",
+    ]);
   });
+});
+
+test("a process that cannot begin anew goes on as it is", async () => {
+  const preload = join(temporaryFolder(), "preload.ts");
+  writeFileSync(preload, `Object.defineProperty(process, "execPath", { value: "/nowhere/cip" });`);
+  const child = Bun.spawn(
+    [process.execPath, "--preload", preload, `${repository}/src/index.ts`, "--version"],
+    {
+      env: { PATH: process.env.PATH ?? "" },
+      stdout: "pipe",
+      stderr: "ignore",
+    },
+  );
+  untilItExits(child, child.exited);
+  expect(await new Response(child.stdout).text()).toBe(`${pkg.version}\n`);
 });
 
 describe("a start that is refused", () => {
@@ -351,7 +384,7 @@ describe("the log", () => {
     const failed = { level: "error", msg: "a turn failed", tenant_id: "default", code: "model_unauthorized" };
     const turn = { level: "info", msg: "a turn ended", tenant_id: "default", status: "failed" };
     expect(info).toMatchObject([failed, turn, ended]);
-    expect(trace.filter((line) => line.level !== "debug")).toMatchObject([failed, turn, ended]);
+    expect(trace?.filter((line) => line.level !== "debug")).toMatchObject([failed, turn, ended]);
     expect(error).toMatchObject([failed]);
     expect(silent).toEqual([]);
   });

@@ -18,7 +18,9 @@ export async function prepare(folder: string): Promise<void> {
 export async function compile(outfile: string, folder: string, runtime?: Runtime): Promise<string> {
   const embedded = [join(folder, "public"), join(folder, "postgres.tar.gz"), "sql", "prompts"];
   const assets = embedded.flatMap((path) => ["--asset", path]);
-  const options = ["--compile", "--minify", "--bytecode", "--format=esm", ...assets];
+  // Names are kept (they cost 0.6% of the binary): the log's errors and stacks are read by people.
+  const minify = ["--minify-syntax", "--minify-whitespace"];
+  const options = ["--compile", ...minify, "--bytecode", "--format=esm", ...assets];
   if (runtime) options.push(`--target=${runtime.target}`, `--compile-executable-path=${runtime.path}`);
   // The working directory is the user's: of what lies there, only what cip itself reads may change what it does.
   options.push("--no-compile-autoload-dotenv", "--no-compile-autoload-bunfig");

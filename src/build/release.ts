@@ -127,10 +127,22 @@ async function release(
 
 /** What is to be read, and what the reading refers to. */
 function papers(): string[] {
-  const named = [".env.example", "CHANGELOG.md", "LICENSE", "README.md", "SECURITY.md"];
-  const found = ["docs/*.md", "deploy/*.{json,sql,yml}"].flatMap((path) => [
-    ...new Bun.Glob(path).scanSync(),
-  ]);
+  const named = [
+    ...[
+      ".env.example",
+      "ARCHITECTURE.md",
+      "CHANGELOG.md",
+      "CONTRIBUTING.md",
+      "LICENSE",
+      "README.md",
+      "SECURITY.md",
+    ],
+    ...["prompts/default.md", "test/screens/site/shop-open-site-light.png"],
+  ];
+  // The unit is beside the binary, where it is of use.
+  const found = ["docs/*.md", "deploy/**/*"]
+    .flatMap((path) => [...new Bun.Glob(path).scanSync()])
+    .filter((path) => path !== "deploy/cip.service");
   return [...named, ...found.sort()];
 }
 

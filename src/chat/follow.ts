@@ -39,30 +39,32 @@ export class Follower {
   };
 
   /**
-   * All that is there: `start` before anything else, then the answer, then exactly one terminal chunk. Text that has
-   * gathered comes as one chunk. A part that is resumed in its middle is announced again, so that what is taken is
-   * always a whole stream.
+   * What is there, as much as is written at once: `start` before anything else, then the answer, then exactly one
+   * terminal chunk. Text that has gathered comes as one chunk. A part that is resumed in its middle is announced again,
+   * so that what is taken is always a whole stream.
    */
-  *take(): Generator<Frame, void, void> {
+  take(): Frame[] {
     const place = this.#place;
+    const frames: Frame[] = [];
     if (!this.#begun) {
       this.#begun = true;
       const { id, conversation_id } = this.followed;
       const messageMetadata = { turn_id: id, conversation_id };
-      yield { offset: place.offset, chunk: { type: "start", messageId: id, messageMetadata } };
+      frames.push({ offset: place.offset, chunk: { type: "start", messageId: id, messageMetadata } });
     }
-    yield* place.advance();
+    place.advance(frames);
     const { ending } = this.answer;
-    if (!ending || !place.atEnd) return;
-    yield* place.close();
-    yield { offset: place.offset, chunk: terminal(ending) };
+    if (!ending || !place.atEnd) return frames;
+    place.close(frames);
+    frames.push({ offset: place.offset, chunk: terminal(ending) });
     this.over = true;
+    return frames;
   }
 
-  /** Waits until there is more than was taken, or the reader has left. */
-  async more(): Promise<void> {
-    if (this.over || this.signal.aborted || this.answer.ending || !this.#place.atEnd) return;
-    await new Promise<void>((resolve) => {
+  /** Until there is more than was taken, or the reader has left; undefined where that is so already. */
+  more(): Promise<void> | undefined {
+    if (this.over || this.signal.aborted || this.answer.ending || !this.#place.atEnd) return undefined;
+    return new Promise<void>((resolve) => {
       this.#wake = resolve;
     });
   }
@@ -109,21 +111,21 @@ class Place {
     return this.#next === this.answer.segments.length;
   }
 
-  /** All that is there from this place on: neighbours of one type as one chunk, as far as that may hold them. */
-  *advance(): Generator<Frame> {
+  /** Adds what is there from this place on: neighbours of one type as one chunk, until one holds as much as it may. */
+  advance(frames: Frame[]): void {
     let delta = "";
     for (let segment = this.#segment; segment; segment = this.#segment) {
       if (segment.type !== this.#type) {
-        if (delta) yield this.#say(delta);
+        if (delta) frames.push(this.#say(delta));
         delta = "";
-        yield* this.close();
+        this.close(frames);
         this.#type = segment.type;
         this.#part++;
       }
       while (segment.offset > this.offset) {
         if (!this.#open) {
           this.#open = true;
-          yield this.#frame({ type: `${segment.type}-start`, id: String(this.#part) });
+          frames.push(this.#frame({ type: `${segment.type}-start`, id: String(this.#part) }));
         }
         const start = segment.offset - segment.text.length;
         const from = wholeCharacter(segment.text, Math.max(0, this.offset - start));
@@ -131,18 +133,18 @@ class Place {
         delta += segment.text.slice(from, to);
         this.offset = Math.min(start + to, segment.offset);
         if (delta.length < deltaCharsMax - 1) continue; // the next character may be a pair
-        yield this.#say(delta);
-        delta = "";
+        frames.push(this.#say(delta));
+        return;
       }
       this.#next++;
     }
-    if (delta) yield this.#say(delta);
+    if (delta) frames.push(this.#say(delta));
   }
 
-  *close(): Generator<Frame> {
+  close(frames: Frame[]): void {
     if (!this.#open) return;
     this.#open = false;
-    yield this.#frame({ type: `${this.#type as Part["type"]}-end`, id: String(this.#part) });
+    frames.push(this.#frame({ type: `${this.#type as Part["type"]}-end`, id: String(this.#part) }));
   }
 
   get #segment() {

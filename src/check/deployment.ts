@@ -37,7 +37,7 @@ export async function* deployment(
       "have the proxy leave this header alone; restart cip where PUBLIC_URL is new",
     );
   else if (secure) yield about("HSTS").ok(String(answers[0]?.headers["strict-transport-security"]));
-  yield* proxies(url, version, instance.trustedProxies);
+  yield* proxies(url, version, instance);
   yield await loader(url);
   for (const tenant of tenants.slice(0, sitesMax)) yield await site(url, tenant);
   const more = tenants.length - sitesMax;

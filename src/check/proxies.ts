@@ -1,6 +1,7 @@
 // Finds out by /healthz/probe what the proxies in between do: do they hold a stream back, how many add to
 // X-Forwarded-For, and can a visitor choose his own address?
 import { isIPv4 } from "node:net";
+import type { Instance } from "../config/config.ts";
 import { marker } from "../identity/address.ts";
 import { clock } from "./clock.ts";
 import { about, type Result, wordsOf } from "./result.ts";
@@ -12,9 +13,10 @@ const sent = 11;
 const streamedMs = 250;
 const tries = 2;
 
+type Settings = Pick<Instance, "publicUrl" | "trustedProxies">;
 type Seen = { time: string; version: string; address: string; forwarded_for: number };
 
-export async function* proxies(url: URL, version: string, trusted: number): AsyncGenerator<Result> {
+export async function* proxies(url: URL, version: string, instance: Settings): AsyncGenerator<Result> {
   let answer: Answer | undefined;
   try {
     // A busy machine may well deliver late what was not held back.
@@ -40,7 +42,7 @@ export async function* proxies(url: URL, version: string, trusted: number): Asyn
         "events are held back and arrive together",
         "turn off buffering in the proxy (nginx: proxy_buffering off; and no compression of event streams)",
       );
-  yield hops(seen, trusted);
+  yield hops(seen, instance);
   yield clock("server clock", Date.parse(seen.time), answer.sentAt + answer.tookMs / 2);
 }
 
@@ -57,11 +59,16 @@ function seenIn(text: string): Seen | undefined {
   }
 }
 
-function hops({ address, forwarded_for: entries }: Seen, trusted: number): Result {
-  const { ok, warn, fail } = about("forwarded for");
+function hops(
+  { address, forwarded_for: entries }: Seen,
+  { publicUrl, trustedProxies: trusted }: Settings,
+): Result {
+  const { ok, warn, fail, unseen } = about("forwarded for");
   // A first proxy that believes nobody begins the list anew.
   const added = entries >= sent ? entries - sent : entries;
   const proxies = `${added} ${added === 1 ? "proxy adds" : "proxies add"} to X-Forwarded-For`;
+  if (publicUrl === undefined && added < trusted)
+    return unseen("this went past the proxies; set PUBLIC_URL, and it goes through them and counts them");
   const remedy = `set TRUSTED_PROXIES=${added} and restart the server`;
   if (isIPv4(address) && address === marker)
     return fail(`${proxies}, and a visitor can choose the address that he counts as`, remedy);

@@ -1,4 +1,5 @@
 // What a check came to: a line each, in words for the person who runs it.
+import { visible } from "../terminal.ts";
 
 /** `remedy`: what to do about it, where it is not well. */
 export type Result = {
@@ -12,7 +13,8 @@ const labels = { ok: "ok  ", warn: "warn", fail: "FAIL", unseen: "-   " } as con
 const whatWidth = 16;
 
 export function line({ state, what, seen, remedy }: Result): string {
-  const first = `${labels[state]}  ${what.padEnd(whatWidth)}  ${seen}`;
+  // What was seen may be in the words of a server that nobody knows.
+  const first = `${labels[state]}  ${what.padEnd(whatWidth)}  ${visible(seen.replace(/\s+/g, " "))}`;
   return remedy ? `${first}\n${" ".repeat(8 + whatWidth)}→ ${remedy}` : first;
 }
 

@@ -1,5 +1,5 @@
 // `cip export`: all that a tenant's visitors said as JSON Lines (docs/export.md), to a file or down a pipe.
-import { createWriteStream, renameSync } from "node:fs";
+import { createWriteStream, realpathSync, renameSync, rmSync, statSync } from "node:fs";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { loadInstance } from "../config/config.ts";
@@ -58,13 +58,21 @@ async function write(db: Database, id: string, file: string | undefined, counts:
 
 /** Under its name only once it is whole, and readable by nobody else: these are people's words. */
 async function toFile(text: Readable, file: string): Promise<void> {
-  const unfinished = `${file}.unfinished`;
-  await pipeline(text, createWriteStream(unfinished, { mode: 0o600 })).catch(
-    (error: NodeJS.ErrnoException) => {
-      throw error.syscall ? new Refusal(`${file} cannot be written: ${error.message}`) : error;
-    },
-  );
-  renameSync(unfinished, file);
+  const found = statSync(file, { throwIfNoEntry: false });
+  // A renaming would put a file in the place of a device.
+  if (found && !found.isFile())
+    throw new Refusal(`${file} is no regular file; name another one, or none for standard output.`);
+  const path = found ? realpathSync(file) : file;
+  const unfinished = `${path}.unfinished`;
+  try {
+    rmSync(unfinished, { force: true });
+    await pipeline(text, createWriteStream(unfinished, { mode: 0o600, flags: "wx" }));
+    renameSync(unfinished, path);
+  } catch (error) {
+    rmSync(unfinished, { force: true });
+    const { syscall, message } = error as NodeJS.ErrnoException;
+    throw syscall ? new Refusal(`${file} cannot be written: ${message}`) : error;
+  }
 }
 
 function isBrokenPipe(error: unknown): boolean {

@@ -1,5 +1,5 @@
 // `cip import`: what `cip export` wrote, into this cip, beside what is there. It can be repeated at any time.
-import { createReadStream, statSync } from "node:fs";
+import { accessSync, constants, createReadStream, type Stats, statSync } from "node:fs";
 import { load } from "../config/config.ts";
 import { read, type Tally } from "../keep/import.ts";
 import { LineError } from "../keep/lines.ts";
@@ -43,8 +43,9 @@ export const importing: Command = {
       return 0;
     } catch (error) {
       if (!(error instanceof LineError)) throw error;
+      const before = error.number > 1 ? "What comes before it is imported. " : "";
       throw new Refusal(
-        `${file}: line ${error.number} ${error.message}.\nWhat comes before it is imported. Mend the file, or export it anew, and import it again.`,
+        `${file}: line ${error.number} ${error.message}.\n${before}Mend the file, or export it anew, and import it again.`,
       );
     } finally {
       bar.end();
@@ -58,11 +59,22 @@ type Source = { chunks(): AsyncIterable<Uint8Array>; share(): number | undefined
 /** Throws Refusal. */
 function sourceOf(file: string): Source {
   if (file === "-") return { chunks: () => process.stdin, share: () => undefined };
-  const found = statSync(file, { throwIfNoEntry: false });
+  const found = lookAt(file);
   if (!found) throw new Refusal(`There is no file ${file}.`);
   if (found.isDirectory()) throw new Refusal(`${file} is a folder; import its files one by one.`);
   const stream = createReadStream(file);
   return { chunks: () => stream, share: () => (found.size > 0 ? stream.bytesRead / found.size : undefined) };
+}
+
+/** Before the database is opened, which may take its time. Throws Refusal. */
+function lookAt(file: string): Stats | undefined {
+  try {
+    const found = statSync(file, { throwIfNoEntry: false });
+    if (found) accessSync(file, constants.R_OK);
+    return found;
+  } catch (error) {
+    throw new Refusal(`${file} cannot be read: ${(error as Error).message}`);
+  }
 }
 
 function turnsIn({ turns }: Tally): number {

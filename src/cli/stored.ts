@@ -1,7 +1,7 @@
 // What the commands on stored rows begin with: the database as it is, which they neither make nor bring up to date.
-import { existsSync } from "node:fs";
 import type { Instance } from "../config/config.ts";
 import { pending } from "../db/migrate.ts";
+import { isThere } from "../db/pgdata.ts";
 import { CipError } from "../errors.ts";
 import { DatabaseStartError } from "../explain.ts";
 import { connect, type Place } from "../place.ts";
@@ -22,9 +22,9 @@ export async function stored(instance: Instance): Promise<Place> {
 
 /** As `stored`, whatever its schema. */
 export async function present(instance: Instance): Promise<Place> {
-  if (instance.databaseUrl === undefined && !existsSync(instance.dataDir))
+  if (instance.databaseUrl === undefined && !isThere(instance.dataDir))
     throw new Refusal(
-      `There is no database yet: DATABASE_URL is not set, and ${instance.dataDir} is not there.`,
+      `There is no database yet: DATABASE_URL is not set, and in ${instance.dataDir} there is none.`,
     );
   return connect(instance);
 }

@@ -11,8 +11,10 @@ const bytesMax = 128 * 1024;
 export function readLogo(path: string): Logo | Wrong {
   let bytes: Uint8Array<ArrayBuffer>;
   try {
-    const { size } = statSync(path); // before it is read: it may be a film
-    if (size > bytesMax) return new Wrong(`names a file of more than ${bytesMax / 1024} KiB`);
+    const stats = statSync(path); // before it is read: it may be a film, or a pipe that never ends
+    if (!stats.isFile() && !stats.isDirectory())
+      return new Wrong("names a pipe or a device; it must be a file");
+    if (stats.size > bytesMax) return new Wrong(`names a file of more than ${bytesMax / 1024} KiB`);
     bytes = new Uint8Array(readFileSync(path));
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;

@@ -1,5 +1,5 @@
 // Reads what sets settings (a file or the process environment) into checked values; no value reaches a problem.
-import { closeSync, fstatSync, openSync, readFileSync, type Stats } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readFileSync, type Stats, statSync } from "node:fs";
 import { resolve } from "node:path";
 import { parseEnv } from "node:util";
 import { exposureOf } from "./modes.ts";
@@ -95,17 +95,25 @@ type Read = { text: string; stats: Stats };
 /** A file and its mode: that of the very file that is read, whatever its name leads to a moment later. */
 function read(path: string): Read | undefined | Wrong {
   return found(() => {
-    const file = openSync(path, "r");
+    const file = openSync(path, readable);
     try {
-      return { stats: fstatSync(file), text: textOf(file) };
+      const stats = fstatSync(file);
+      return { stats, text: textOf(file, stats) };
     } finally {
       closeSync(file);
     }
   });
 }
 
-/** UTF-8 without its byte order mark. */
-function textOf(file: string | number): string {
+/** A named pipe that nobody writes to is opened at once, and not waited for. */
+const readable = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
+const bytesMax = 1024 * 1024;
+
+/** UTF-8 without its byte order mark. What might never end, or hold up everybody, is not read. */
+function textOf(file: string | number, stats: Stats): string {
+  if (stats.isDirectory()) throw folder;
+  if (!stats.isFile()) throw new Wrong("is a pipe or a device; it must be a file");
+  if (stats.size > bytesMax) throw new Wrong("is larger than 1 MiB");
   return new TextDecoder("utf-8", { fatal: true }).decode(readFileSync(file));
 }
 
@@ -116,9 +124,9 @@ function found<T>(look: () => T): T | undefined | Wrong {
   try {
     return look();
   } catch (error) {
+    if (error instanceof Wrong) return error;
     const { code } = error as NodeJS.ErrnoException;
     if (code === "ENOENT") return undefined;
-    if (code === "EISDIR") return folder;
     if (error instanceof TypeError) return new Wrong("must be saved as UTF-8");
     return new Wrong(`cannot be read (${code}); check its owner and permissions`);
   }
@@ -130,7 +138,7 @@ function found<T>(look: () => T): T | undefined | Wrong {
  */
 export function readRequired(path: string): string | Wrong {
   // By its name: those that are part of the binary cannot be opened.
-  const text = named(found(() => textOf(path)));
+  const text = named(found(() => textOf(path, statSync(path))));
   return text instanceof Wrong || text.trim() ? text : empty;
 }
 

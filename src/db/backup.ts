@@ -98,7 +98,8 @@ export async function make(
 export async function restore(dataDir: string, path: string): Promise<string | undefined> {
   const folder = pgdata.emptied(dataDir);
   try {
-    await tar.unpack(createReadStream(path).pipe(createZstdDecompress()), folder);
+    const archive = createZstdDecompress();
+    await Promise.all([pipeline(createReadStream(path), archive), tar.unpack(archive, folder)]);
     if (!existsSync(join(folder, label))) throw new Error("it is no whole backup");
     await verify(folder);
   } catch (error) {

@@ -9,6 +9,11 @@ const present = (dataDir: string) => join(dataDir, "postgres");
 const restored = (dataDir: string) => join(dataDir, "postgres.restored");
 const unfinished = (dataDir: string) => join(dataDir, "postgres.unfinished");
 
+/** Whether there is a database under `dataDir`, be it one whose restoring was cut short. */
+export function isThere(dataDir: string): boolean {
+  return existsSync(present(dataDir)) || existsSync(restored(dataDir));
+}
+
 /** The folder of the database, made with what the build prepared, or else by `initialise`, where there is none yet. */
 export async function prepared(
   dataDir: string,

@@ -67,8 +67,8 @@ export async function createApp(services: Services, forVisitors: boolean): Promi
       if (request.method !== "OPTIONS") return;
       const methods = methodsAt(app.routes, path);
       if (methods.length === 0) return;
-      answered(request, "none", 204, marksOfRequest(request, set.headers["x-request-id"]));
       const preflight = version ? preflightHeaders(tenantOf(services, tenantId), request, methods) : {};
+      answered(request, "none", 204, marksOfRequest(request, set.headers["x-request-id"]));
       return new Response(null, { status: 204, headers: { allow: methods.join(", "), ...preflight } });
     })
     .onAfterHandle(({ request, response }) => {

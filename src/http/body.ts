@@ -33,34 +33,49 @@ export function parsed(json: string | Uint8Array): unknown {
   }
 }
 
-/** Counts while reading, for a length may be left out or lie. */
 async function readBytes(request: Request): Promise<Uint8Array> {
-  const tooLarge = new CipError("body_too_large", {
-    detail: `The body may have at most ${bodyBytesMax} bytes.`,
-  });
-  if (Number(request.headers.get("content-length")) > bodyBytesMax) throw tooLarge;
+  const declared = request.headers.get("content-length");
+  if (Number(declared) > bodyBytesMax) throw tooLarge();
   if (!request.body) return new Uint8Array();
-  const reader = request.body.getReader();
-  let late = false;
-  const timer = setTimeout(() => {
-    late = true;
-    void reader.cancel(); // ends the read that waits
-  }, bodyMs);
-  try {
-    const chunks: Uint8Array[] = [];
-    let length = 0;
-    while (true) {
+  // The server holds a body to the length it declares; read at once it costs a third of what it does in pieces.
+  return declared === null ? readCounting(request.body.getReader()) : inTime(request.bytes(), () => {});
+}
+
+/** Counts while reading, for no length was declared. */
+async function readCounting(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<Uint8Array> {
+  const cancel = () => void reader.cancel().catch(() => {});
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  const read = async () => {
+    for (;;) {
       const { done, value } = await reader.read();
-      if (late) throw new CipError("body_timeout");
       if (done) return Buffer.concat(chunks);
       length += value.byteLength;
-      if (length > bodyBytesMax) throw tooLarge;
+      if (length > bodyBytesMax) throw tooLarge();
       chunks.push(value);
     }
+  };
+  return inTime(read(), cancel).finally(cancel);
+}
+
+/** Throws body_timeout. */
+async function inTime<T>(reading: Promise<T>, giveUp: () => void): Promise<T> {
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => {
+    reject(new CipError("body_timeout"));
+    giveUp();
+  }, bodyMs);
+  try {
+    return await Promise.race([reading, late]);
   } finally {
     clearTimeout(timer);
-    void reader.cancel();
   }
+}
+
+function tooLarge(): CipError {
+  return new CipError("body_too_large", {
+    detail: `The body may have at most ${bodyBytesMax} bytes.`,
+  });
 }
 
 /** PostgreSQL stores neither NUL nor half a surrogate pair: both become U+FFFD. */

@@ -16,6 +16,7 @@ const oneOf = <T extends string>(...words: T[]) => Type.Union(words.map((word) =
 const uuid = Type.String({ pattern: "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$" });
 const time = Type.String({ pattern: "^[12]\\d{3}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d\\.\\d{3}Z$" });
 const count = Type.Integer({ minimum: 0 });
+const tokens = Type.Integer({ minimum: 0, maximum: 2 ** 31 - 1 }); // as it is stored
 const who = {
   user_id: Type.String({
     minLength: 1,
@@ -56,7 +57,7 @@ const Turn = object({
   message: Type.String(),
   parts: Type.Array(object({ type: oneOf("reasoning", "text"), text: Type.String() })),
   finish_reason: nullable(oneOf("stop", "length", "content-filter")),
-  usage: nullable(object({ input_tokens: count, output_tokens: count })),
+  usage: nullable(object({ input_tokens: tokens, output_tokens: tokens })),
   error: nullable(object({ code: oneOf(...(Object.keys(errors) as ErrorCode[])) })),
   versions: Type.Array(uuid),
   superseded_by: nullable(uuid),

@@ -98,7 +98,8 @@ export class ResponseParser {
     const status = Number(digits);
     if (status === 101) throw new Error("the response switches to a protocol that nobody asked for");
     if (status < 200) {
-      if (++this.#interim > interimMax) throw new Error(`the response comes after more than ${interimMax} others`);
+      if (++this.#interim > interimMax)
+        throw new Error(`the response comes after more than ${interimMax} others`);
       return; // an interim response, the final one follows
     }
     const headers = readFields(fields);
