@@ -1,5 +1,6 @@
 // Starts the parts in the order they need one another, and ends them in the reverse order.
 
+import pkg from "../package.json" with { type: "json" };
 import { banner } from "./banner.ts";
 import { Chat } from "./chat/chat.ts";
 import { Queue } from "./chat/queue.ts";
@@ -60,7 +61,9 @@ export async function serve(config: Config, role: Role): Promise<void> {
       await server?.stop(true);
       await place.close();
     };
-    process.stdout.write(banner(config, role, server?.port ?? instance.port));
+    const port = server?.port ?? instance.port;
+    process.stdout.write(banner(config, role, port));
+    log.info({ version: pkg.version, role, port }, "listening");
   } catch (error) {
     await place.close();
     throw error;

@@ -73,6 +73,19 @@ test("an anonymous user is named as such, and one of the same id that the site v
   expect([wrong.exitCode, wrong.stderr]).toEqual([2, "cip: The id of an anonymous user is a UUID.\n"]);
 });
 
+test("what was mistyped does not pass for a user who is deleted", async () => {
+  const site = await startSite();
+  await site.ask(await site.visitor(), "Hi");
+  const said = (...args: string[]) =>
+    run(["delete-user", ...args], { env: { DATABASE_URL: site.databaseUrl } });
+  expect(await said("default", "42")).toMatchObject({ exitCode: 0, stderr: "" });
+  expect((await said("defualt", "42")).stderr).toContain(
+    "nor is anything of anybody else of a tenant defualt",
+  );
+  expect((await said("default", Bun.randomUUIDv7())).stderr).toContain("needs --anonymous");
+  expect(await said("default", "")).toMatchObject({ exitCode: 2, stdout: "" });
+});
+
 test("where a server has the embedded database, the refusal names the call that does the same", async () => {
   const { server } = await startSite({}, "embedded");
   const { exitCode, stderr } = await run(["delete-user", "default", "ann@shop.example"], { cwd: server.cwd });

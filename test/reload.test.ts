@@ -102,10 +102,17 @@ describe("a tenant's file", () => {
     await shows(server, "acme", "Again");
   });
 
-  test("that was the last one leaves the site that cip has without any", async () => {
-    for (const id of ["acme", "globex", "late"]) rmSync(join(server.cwd, `tenants/${id}.env`));
+  test("that was the last one leaves the site that cip has without any, unless it is only misnamed", async () => {
+    for (const id of ["globex", "late"]) rmSync(join(server.cwd, `tenants/${id}.env`));
+    const [acme, misnamed] = ["acme", "Acme"].map((id) => join(server.cwd, `tenants/${id}.env`)) as [
+      string,
+      string,
+    ];
+    renameSync(acme, misnamed);
+    await until(async () => (await titleOf(server, "acme")) === 404, "acme is gone");
+    expect(await titleOf(server, "default")).toBe(404);
+    rmSync(misnamed);
     await until(async () => (await titleOf(server, "default")) !== 404, "default is there");
-    expect(await titleOf(server, "acme")).toBe(404);
   });
 });
 

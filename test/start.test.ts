@@ -383,8 +383,9 @@ describe("the log", () => {
     const ended = { level: "info", time: expect.any(String), msg: "shutting down", signal: "SIGTERM" };
     const failed = { level: "error", msg: "a turn failed", tenant_id: "default", code: "model_unauthorized" };
     const turn = { level: "info", msg: "a turn ended", tenant_id: "default", status: "failed" };
-    expect(info).toMatchObject([failed, turn, ended]);
-    expect(trace?.filter((line) => line.level !== "debug")).toMatchObject([failed, turn, ended]);
+    const begun = { level: "info", msg: "listening", role: "all" };
+    expect(info).toMatchObject([begun, failed, turn, ended]);
+    expect(trace?.filter((line) => line.level !== "debug")).toMatchObject([begun, failed, turn, ended]);
     expect(error).toMatchObject([failed]);
     expect(silent).toEqual([]);
   });

@@ -128,16 +128,15 @@ async function release(
 /** What is to be read, and what the reading refers to. */
 function papers(): string[] {
   const named = [
-    ...[
-      ".env.example",
-      "ARCHITECTURE.md",
-      "CHANGELOG.md",
-      "CONTRIBUTING.md",
-      "LICENSE",
-      "README.md",
-      "SECURITY.md",
-    ],
-    ...["prompts/default.md", "test/screens/site/shop-open-site-light.png"],
+    ".env.example",
+    "ARCHITECTURE.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "LICENSE",
+    "README.md",
+    "SECURITY.md",
+    "prompts/default.md",
+    "test/screens/site/shop-open-site-light.png",
   ];
   // The unit is beside the binary, where it is of use.
   const found = ["docs/*.md", "deploy/**/*"]

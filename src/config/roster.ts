@@ -155,7 +155,8 @@ export class Roster {
       else if (next.get(id)?.own.file) next.delete(id);
     }
     const files = due.size + [...next.values()].filter(({ own }) => own.file !== "").length;
-    if (files === 0) due.set("default", "");
+    // A file that was given a wrong name is mended soon, and meant no site for everybody meanwhile.
+    if (files === 0 && this.#misfits.size === 0) due.set("default", "");
     return due;
   }
 

@@ -3,6 +3,7 @@ import {
   apiKeys,
   apiUrl,
   bearer,
+  bearerToken,
   colour,
   decimal,
   duration,
@@ -78,7 +79,7 @@ export const settings = {
     "fatal, error, warn, info, debug, trace or silent",
   ),
   METRICS_TOKEN: instance(
-    secret(bearer),
+    secret(bearerToken),
     undefined,
     "What a scraper sends as bearer token to read /metrics; unset: no metrics",
     "secret",

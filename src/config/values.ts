@@ -62,6 +62,12 @@ export function bearer(text: string): string | Wrong {
   return /^[\x21-\x7e]+$/.test(text) ? text : new Wrong("must be visible ASCII characters without spaces");
 }
 
+/** One that opens something by itself, so it must not be guessed. */
+export function bearerToken(text: string): string | Wrong {
+  const long = signingKey(16)(text);
+  return long instanceof Wrong ? long : bearer(text);
+}
+
 /** Keys by comma or whitespace, each as it is or as `sha256:` and 64 hex digits; only their SHA-256 is kept, in small hex. */
 export function apiKeys(text: string): readonly Secret[] | Wrong {
   const keys = text.split(/[\s,]+/).filter(Boolean);

@@ -3,16 +3,16 @@ import { type Bench, byTurns, type Scenario, underLoad } from "../bench.ts";
 import type { Outcome } from "../load/outcome.ts";
 
 const intervalMs = 20;
-/** So many readers come each second: those of 2,000 whose answers take 8 s. */
-const arrivalsPerSecond = 250;
 /** As many are measured even where the system does not hold them: what a token costs is compared there. */
 const alwaysReaders = 500;
 const beyond = 500;
+const settleMs = 1_000;
 
+/** `rampMs`: in which all readers come, one after the other, as they do where an answer takes that long. */
 const sizes = {
-  full: { steps: [100, 500, 1_000, 1_500, 2_000], readersMax: 6_000, settleMs: 1_000, windowMs: 5_000 },
-  quick: { steps: [100, 500, 1_000, 1_500], readersMax: 1_500, settleMs: 1_000, windowMs: 3_000 },
-  tiny: { steps: [5], readersMax: 5, settleMs: 20, windowMs: 200 },
+  full: { steps: [100, 500, 1_000, 1_500, 2_000], readersMax: 6_000, rampMs: 8_000, windowMs: 5_000 },
+  quick: { steps: [100, 500, 1_000, 1_500], readersMax: 1_500, rampMs: 8_000, windowMs: 3_000 },
+  tiny: { steps: [5], readersMax: 5, rampMs: 20, windowMs: 200 },
 };
 
 export const paced: Scenario = {
@@ -43,8 +43,7 @@ function* steps({ size }: Bench): Generator<number> {
 }
 
 function shape({ size }: Bench, readers: number) {
-  const { settleMs, windowMs } = sizes[size];
-  const rampMs = (readers / arrivalsPerSecond) * 1_000;
+  const { rampMs, windowMs } = sizes[size];
   const windowFromMs = rampMs + settleMs;
   const tokens = Math.ceil((windowFromMs + windowMs) / intervalMs) + 1;
   const deadlineMs = 2 * rampMs + settleMs + windowMs + 10_000;
