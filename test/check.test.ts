@@ -65,6 +65,12 @@ describe("offline", () => {
     ]);
   });
 
+  test("what by its name is a secret within LLM_EXTRA_BODY is not shown", async () => {
+    const tenants = { acme: 'LLM_EXTRA_BODY={"metadata":{"api_key":"sk-1"},"n":1}\n' };
+    const { exitCode, stdout } = await run(["check", "acme"], { tenants });
+    expect([exitCode, stdout]).toEqual([0, expect.stringContaining('{"metadata":{"api_key":"***"},"n":1}')]);
+  });
+
   test("mistakes are those of the start, all of them", async () => {
     const wrong = {
       files: { ".env": "PORT=high\n" },

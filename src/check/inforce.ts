@@ -7,6 +7,9 @@ const valueWidth = 36;
 /** With more sites than this, one line each. */
 const tablesMax = 20;
 
+/** In JSON (LLM_EXTRA_BODY), what by its name is a secret. */
+const telling = /("[^"]*(?:key|token|secret|password|auth)[^"]*"\s*:\s*)"(?:[^"\\]|\\.)*"/gi;
+
 type Row = { name: string; value: string; from: string };
 
 /** Everything of the tenant that is named; else the instance, and of each tenant what is not the default. */
@@ -67,7 +70,11 @@ function rowsOf(
 function saidOf(setting: Setting, name: Name, sources: Sources): Omit<Row, "name"> {
   for (const { file, given } of sources) {
     const { text, secretFile } = given.get(name) ?? {};
-    if (text !== undefined) return { value: text, from: secretFile ? `${secretFile}, by ${file}` : file };
+    if (text !== undefined)
+      return {
+        value: text.replace(telling, '$1"***"'),
+        from: secretFile ? `${secretFile}, by ${file}` : file,
+      };
   }
   const [, instead] = /unset: (.*)$/.exec(setting.help) ?? [];
   return { value: setting.default ?? (instead ? `unset: ${instead}` : "unset"), from: "default" };
