@@ -1,8 +1,11 @@
-// Starts cip with room for its requests: Bun makes some 500 at once and queues the rest without a word, and reads the
-// setting that raises this only when a process begins (measured on 1.4.5; setting it later changes nothing).
+// Starts cip, where Bun's `fetch` makes the model calls with room for them: it makes some 500 at once, queues the rest
+// without a word, and reads the setting that raises this only when a process begins (measured on 1.4.5; setting it later
+// changes nothing). Elsewhere the calls have connections of their own (model/wire.ts), without a bound.
+import { setsEgress } from "./config/egress.ts";
+
 const limit = "BUN_CONFIG_MAX_HTTP_REQUESTS";
 
-if (process.env[limit] === undefined && process.platform !== "win32") {
+if (setsEgress(process.env) && process.env[limit] === undefined && process.platform !== "win32") {
   const compiled = import.meta.path.startsWith("/$bunfs/");
   const args = compiled ? process.argv.slice(2) : [...process.execArgv, ...process.argv.slice(1)];
   // The same process, begun again within a few ms: process id, terminal and signals stay as they are.
@@ -14,5 +17,3 @@ if (process.env[limit] === undefined && process.platform !== "win32") {
 }
 
 await import("./main.ts");
-
-export {};

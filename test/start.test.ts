@@ -99,7 +99,7 @@ test("a process that cannot begin anew goes on as it is", async () => {
   const child = Bun.spawn(
     [process.execPath, "--preload", preload, `${repository}/src/index.ts`, "--version"],
     {
-      env: { PATH: process.env.PATH ?? "" },
+      env: { PATH: process.env.PATH ?? "", HTTPS_PROXY: "http://127.0.0.1:1" },
       stdout: "pipe",
       stderr: "ignore",
     },

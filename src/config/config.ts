@@ -1,6 +1,7 @@
 // Turns `.env`, the environment and the tenants' files into one checked `Config`, or says all that is wrong at once.
 // The only file that reads the process environment.
 import { resolve } from "node:path";
+import { setsEgress } from "./egress.ts";
 import { ConfigError, Findings, problemsOf } from "./findings.ts";
 import { Roster } from "./roster.ts";
 import type { Secret } from "./secret.ts";
@@ -58,11 +59,9 @@ export function loadInstance(cwd: string, environment: Environment = process.env
   return toInstance(cwd, values);
 }
 
-const egress = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NODE_TLS_REJECT_UNAUTHORIZED"];
-
-/** The environment says how requests leave this machine, which only Bun's own `fetch` obeys. */
+/** Whether model calls have to be made by Bun's own `fetch`. */
 export function egressIsSet(environment: Environment = process.env): boolean {
-  return egress.some((name) => environment[name] || environment[name.toLowerCase()]);
+  return setsEgress(environment);
 }
 
 function readInstance(cwd: string, environment: Environment, notes: Notes): Ground {

@@ -213,9 +213,12 @@ function reportUnknown(file: string, key: string, report: Report): void {
   report(file, name, near ? `${remedy}; did you mean ${near}?` : `${remedy}; remove it`);
 }
 
+const editsMax = 2;
+
 function nearest(key: string): string | undefined {
-  const distances = [...names.keys()].map((name) => ({ name, edits: distance(key.toUpperCase(), name) }));
-  return distances.filter(({ edits }) => edits <= 2).sort((a, b) => a.edits - b.edits)[0]?.name;
+  const alike = [...names.keys()].filter((name) => Math.abs(name.length - key.length) <= editsMax);
+  const distances = alike.map((name) => ({ name, edits: distance(key.toUpperCase(), name) }));
+  return distances.filter(({ edits }) => edits <= editsMax).sort((a, b) => a.edits - b.edits)[0]?.name;
 }
 
 /** Levenshtein distance, one row of the matrix at a time. */

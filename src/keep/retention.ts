@@ -55,7 +55,7 @@ async function removeOld(tx: TenantTx, ids: string[], days: number): Promise<num
 
 const listed = (tx: TenantTx, ids: string[]) =>
   tx`(select e::uuid from jsonb_array_elements_text(${tx.json(ids)}) e)`;
-const cutoff = (tx: TenantTx, days: number) => tx`now() - ${days} * interval '1 day'`;
+const cutoff = (tx: TenantTx, days: number) => tx`now() - ${days} * interval '24 hours'`;
 /** As much of a message as a title may quote. */
 const beginning = (tx: TenantTx) => tx`left(btrim(message, ${" \t\r\n"}), 200) as said`;
 

@@ -42,7 +42,7 @@ export async function remember(tx: TenantTx, key: string, { name, email }: Profi
       name = coalesce(excluded.name, users.name), email = coalesce(excluded.email, users.email),
       updated_at = excluded.updated_at
     where (coalesce(excluded.name, users.name), coalesce(excluded.email, users.email))
-      is distinct from (users.name, users.email) or excluded.updated_at - users.updated_at > interval '1 day'`;
+      is distinct from (users.name, users.email) or excluded.updated_at - users.updated_at > interval '24 hours'`;
 }
 
 /** Forgets what the site said of the user. False where it said nothing. */
