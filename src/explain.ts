@@ -16,14 +16,17 @@ export class DatabaseStartError extends Error {
   }
 }
 
-export function explain(error: unknown): string {
+/** `what`: what could not be done. */
+export function explain(error: unknown, what = "Could not start"): string {
   if (error instanceof ConfigError) return error.message;
   if (error instanceof DataDirError) return withCause(error.message, error.cause);
   if (error instanceof DatabaseStartError) return explainDatabase(error);
-  if (codeOf(error) === "EADDRINUSE") return "The port is in use. Stop what uses it, or set another PORT.";
-  if (codeOf(error) === "EACCES")
+  const listens = (error as { syscall?: unknown } | null)?.syscall === "listen";
+  if (listens && codeOf(error) === "EADDRINUSE")
+    return "The port is in use. Stop what uses it, or set another PORT.";
+  if (listens && codeOf(error) === "EACCES")
     return "The port needs more rights than this user has. Set a PORT above 1023.";
-  return withCause("Could not start", error);
+  return withCause(what, error);
 }
 
 function explainDatabase({ url, cause }: DatabaseStartError): string {

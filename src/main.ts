@@ -41,14 +41,19 @@ Settings come from the environment and from .env in the working directory, sites
 `;
 
 async function main(args: string[]): Promise<number> {
-  const { command, given } = meant(args);
+  const { name, command, given } = meant(args);
   if (given.flags.help) return print(help);
   if (given.flags.version) return print(`${pkg.version}\n`);
-  return command.run(given);
+  try {
+    return await command.run(given);
+  } catch (error) {
+    if (command === serve || error instanceof Refusal) throw error;
+    throw new Refusal(explain(error, `${name} could not be done`));
+  }
 }
 
 /** Throws Refusal. */
-function meant(args: string[]): { command: Command; given: Given } {
+function meant(args: string[]): { name: string; command: Command; given: Given } {
   const at = args.findIndex((arg) => Object.hasOwn(commands, arg) && arg !== "");
   const name = at < 0 ? "" : (args[at] ?? "");
   const command = commands[name] ?? serve;
@@ -65,7 +70,7 @@ function meant(args: string[]): { command: Command; given: Given } {
     });
     const flags = values as Given["flags"];
     if (!(flags.help || flags.version)) checkWords(name, command, positionals);
-    return { command, given: { words: positionals, flags } };
+    return { name, command, given: { words: positionals, flags } };
   } catch (error) {
     if (error instanceof Refusal) throw error;
     const [what] = (error as Error).message.split(". ");

@@ -199,7 +199,8 @@ export const attemptsOn = ({
   claims: {
     store: (tx, { conversationId }) => claims.store(tx, newTurn(conversationId), undefined),
     isFull: (tx) => claims.isFull(tx, 1),
-    unfinished: (tx) => claims.unfinished(tx, user),
+    unfinished: async (tx, { runningId }) =>
+      (await claims.unfinished(tx, user)).some(({ id }) => id === runningId),
     claimOldest: (tx) => claims.claimOldest(tx, lease),
     settle: (tx, { claim }) => claims.settle(tx, claim, [{ type: "text", text: "mine" }], ending),
     requestStop: (tx, { runningId }) => claims.requestStop(tx, runningId),

@@ -118,7 +118,8 @@ describe("an export", () => {
   });
 
   test("of a tenant of whom nothing is stored says so", async () => {
-    const { exitCode, stdout, stderr } = await run(["export", "nobody"], place);
+    // `-` is standard output, as for `cip import`.
+    const { exitCode, stdout, stderr } = await run(["export", "nobody", "-"], place);
     expect([exitCode, entriesIn(stdout).length]).toEqual([0, 2]);
     expect(stderr).toBe("cip: nothing is stored of a tenant nobody; the export is empty\n");
   });

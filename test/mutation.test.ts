@@ -1,8 +1,8 @@
 // What if a query forgot its tenant? Each condition on tenant_id is taken out of its module in turn, and row-level
 // security alone still shows no row of another tenant, nor lets one be changed.
 import { beforeAll, describe, expect, test } from "bun:test";
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { basename, join } from "node:path";
+import { readFileSync, writeFileSync } from "node:fs";
+import { basename, dirname, join, normalize } from "node:path";
 import type { Database, TenantTx } from "../src/db/db.ts";
 import {
   attemptsOn,
@@ -32,9 +32,8 @@ const reached = new Set<string>();
 Object.assign(globalThis, { reachedMutant: (name: string) => void reached.add(name) });
 
 /** The files with queries in a tenant's transaction, and of each the parts in which `tx` is one. */
-const files = readdirSync(source)
+const files = [...new Bun.Glob("**/*.ts").scanSync(source)]
   .sort()
-  .filter((file) => file.endsWith(".ts"))
   .map((file) => ({ file, text: readFileSync(join(source, file), "utf8") }))
   .filter(({ text }) => /\btx: TenantTx\b/.test(text) && text.includes("tx.tenantId"));
 
@@ -53,7 +52,10 @@ const mutants: Mutant[] = files.flatMap(({ file, text }) =>
       return {
         name,
         module: basename(file, ".ts") as keyof Modules,
-        text: mutated.replaceAll('from "./', `from "${source}/`),
+        text: mutated.replaceAll(
+          /(?<=from ")\.{1,2}\/[^"]+/g,
+          (path) => `${normalize(join(source, dirname(file), path))}`,
+        ),
       };
     }),
 );

@@ -16,7 +16,8 @@ const brokenPipe = 141;
 export const exporting: Command = {
   usage: "<tenant> [file]",
   help: "write all that is stored of a tenant's visitors as JSON Lines",
-  async run({ words: [tenant = "", file] }) {
+  async run({ words: [tenant = "", name] }) {
+    const file = name === "-" ? undefined : name;
     const id = tenantId(tenant);
     const instance = loadInstance(process.cwd());
     const place = await stored(instance);

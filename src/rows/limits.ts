@@ -43,49 +43,30 @@ function bucket(policy: string, rate: Rate | null, whose: string | undefined): B
 }
 
 /**
- * Takes one from each of the buckets, in their order. Where one is refused the transaction is to be undone, and must
- * hold nothing else; its commit waits for no disk, for the table is unlogged. The clock is read once the row is locked,
- * so that who comes later comes at a later time. `least`: never further from full than empty is, for a row may be from
- * when the limit was another one.
+ * Takes one from each of the buckets. Where one is refused the transaction is to be undone, and must hold nothing else;
+ * its commit waits for no disk, for the table is unlogged.
  */
-export async function take(tx: TenantTx, keys: Keys, buckets: readonly Bucket[]): Promise<Standing[]> {
-  const taken = buckets.map((bucket) => ({
-    name: nameOf(tx, keys, bucket),
-    span_us: spanUsOf(bucket),
-    step_us: stepUsOf(bucket),
-  }));
-  const rows = await tx<{ full_in_us: number }[]>`
-    with taken as materialized (
-      select * from jsonb_to_recordset(${tx.json(taken)}) as t (name text, span_us bigint, step_us bigint)
-    )
+export function take(tx: TenantTx, keys: Keys, buckets: readonly Bucket[]): Promise<Standing[]> {
+  return Promise.all(buckets.map((bucket) => takeOne(tx, keys, bucket)));
+}
+
+/**
+ * The clock is read once the row is locked, so that who comes later comes at a later time. `least`: never further from
+ * full than empty is, for a row may be from when the limit was another one.
+ */
+async function takeOne(tx: TenantTx, keys: Keys, bucket: Bucket): Promise<Standing> {
+  const { policy, rate, whose } = bucket;
+  const spanUs = rate.periodMs * 1000;
+  const stepUs = Math.max(1, Math.floor(spanUs / rate.count)); // rounded down, or the last one would not fit
+  const name = whose === undefined ? policy : `${policy} ${keys.holder(tx.tenantId, whose)}`;
+  const [row] = await tx<{ full_in_us: number }[]>`
     insert into buckets as b (tenant_id, name, full_at)
-    select ${tx.tenantId}, name, clock_timestamp() + step_us * interval '1 microsecond' from taken
+    values (${tx.tenantId}, ${name}, clock_timestamp() + ${stepUs} * interval '1 microsecond')
     on conflict (tenant_id, name) do update
-      set full_at = (
-        select least(greatest(b.full_at, clock_timestamp()), clock_timestamp() + span_us * interval '1 microsecond')
-          + step_us * interval '1 microsecond'
-        from taken where taken.name = b.name
-      )
+      set full_at = least(greatest(b.full_at, clock_timestamp()), clock_timestamp() + ${spanUs} * interval '1 microsecond')
+        + ${stepUs} * interval '1 microsecond'
     returning (extract(epoch from full_at - clock_timestamp()) * 1000000)::float8 as full_in_us`;
-  return buckets.map((bucket, i) => standingOf(bucket, Math.round(rows[i]?.full_in_us ?? 0)));
-}
-
-function nameOf(tx: TenantTx, keys: Keys, { policy, whose }: Bucket): string {
-  return whose === undefined ? policy : `${policy} ${keys.holder(tx.tenantId, whose)}`;
-}
-
-function spanUsOf({ rate }: Bucket): number {
-  return rate.periodMs * 1000;
-}
-
-/** Rounded down, or the last one would not fit. */
-function stepUsOf({ rate }: Bucket): number {
-  return Math.max(1, Math.floor((rate.periodMs * 1000) / rate.count));
-}
-
-function standingOf(bucket: Bucket, fullInUs: number): Standing {
-  const spanUs = spanUsOf(bucket);
-  const stepUs = stepUsOf(bucket);
+  const fullInUs = Math.round(row?.full_in_us ?? 0);
   const refused = fullInUs > spanUs;
   const remaining = refused ? 0 : Math.floor((spanUs - fullInUs) / stepUs);
   const nextInUs = fullInUs - spanUs + (refused ? 0 : stepUs);
