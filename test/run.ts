@@ -11,7 +11,9 @@ const notes = join(folder, "left-out.jsonl");
 // CI makes `bun test` refuse `.only`, which would silently leave out the rest.
 const environment = { CI: "true", CIP_TEST_LEFT_OUT: notes };
 /** More than so many files with failures are no matter of a busy machine. */
-const unsteadyFilesMax = 4;
+const unsteadyFilesMax = 6;
+/** A machine that others use as well may be slow for a minute, and so for a repetition too. */
+const repetitionsMax = 2;
 process.on("exit", cutDown);
 let interrupted = false;
 let running: Bun.Subprocess | undefined;
@@ -33,13 +35,15 @@ await step("format and lint", [
 await step("types", [process.execPath, "node_modules/.bin/tsc", "--noEmit"]);
 // Once and before: files that run side by side would all find the binary missing.
 await step("build", [process.execPath, "src/build/build.ts"]);
-// Most tests wait for a process, a deadline or a browser: on 2 cores three files side by side take less than half the time.
-const side = ["--parallel=3", "--timeout=60000", "--no-orphans"];
+// Most tests wait for a process, a deadline or a browser, but some compile: with more side by side those that wait for
+// what has a deadline come too late.
+const side = ["--parallel=2", "--timeout=60000", "--no-orphans"];
 await step("tests", bunTest(report, [...side, ...process.argv.slice(2)]), environment);
 const first = count(report);
 const unsteady = filesWithFailures();
 // Real processes meet real deadlines: on a busy machine some pass only where nothing else runs. They are named.
-if (broken.includes("tests") && unsteady.length > 0 && unsteady.length <= unsteadyFilesMax) {
+for (let i = 0; i < repetitionsMax && broken.includes("tests"); i++) {
+  if (unsteady.length === 0 || unsteady.length > unsteadyFilesMax) break;
   broken.splice(broken.indexOf("tests"), 1);
   await step("tests", bunTest(again, ["--timeout=60000", "--no-orphans", ...unsteady]), environment);
 }

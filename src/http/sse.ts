@@ -86,6 +86,6 @@ async function write(follower: Follower, sink: Sink, gone: AbortSignal): Promise
 /** One frame; `id` where it carries text, for Last-Event-ID (WHATWG HTML, 9.2). JSON has no raw newline in it. */
 function encode({ offset, chunk }: Frame): string {
   if (!("delta" in chunk)) return `data: ${JSON.stringify(chunk)}\n\n`;
-  const { type, id, delta } = chunk; // one of thousands: built by hand it costs half
+  const { type, id, delta } = chunk; // one of thousands, so it is built by hand
   return `id: ${offset}\ndata: {"type":"${type}","id":"${id}","delta":${JSON.stringify(delta)}}\n\n`;
 }
