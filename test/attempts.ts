@@ -1,6 +1,7 @@
 // What each function of a tenant's rows does when another tenant's ids are given to it. A new function is named here.
 
 import type { Tenant } from "../src/config/tenants.ts";
+import { callWithin, type Steps } from "../src/db/batch.ts";
 import type { Database, SystemTx, TenantTx } from "../src/db/db.ts";
 import type { Keys } from "../src/identity/keys.ts";
 import * as exporting from "../src/keep/export.ts";
@@ -10,9 +11,12 @@ import * as claims from "../src/rows/claims.ts";
 import * as conversations from "../src/rows/conversations.ts";
 import * as copies from "../src/rows/copies.ts";
 import * as limits from "../src/rows/limits.ts";
+import type { Opening } from "../src/rows/openings.ts";
+import * as openings from "../src/rows/openings.ts";
 import type { Ending } from "../src/rows/turns.ts";
 import * as turns from "../src/rows/turns.ts";
 import * as users from "../src/rows/users.ts";
+import { claimed, opened, opening } from "./openings.ts";
 
 export type Prey = {
   conversationId: string;
@@ -35,6 +39,7 @@ export const modules = {
   copies,
   export: exporting,
   limits,
+  openings,
   retention,
   turns,
   users,
@@ -44,20 +49,17 @@ export type Modules = typeof modules;
 /** A tenant without a row of its own before it tries something. */
 export const newcomer = () => `acme-${Bun.randomUUIDv7()}`;
 export const user = "the same name in both"; // user ids are unique within a tenant only
-const lease: claims.Lease = { instanceId: Bun.randomUUIDv7(), leaseMs: 45_000 };
+export const lease: claims.Lease = { instanceId: Bun.randomUUIDv7(), leaseMs: 45_000 };
 const idempotency = { key: "the same key in both", requestHash: "the same request" };
-const newTurn = (conversationId: string, id = Bun.randomUUIDv7()): turns.NewTurn => ({
-  id,
-  conversationId,
-  userId: user,
-  message: "secret",
-  language: undefined,
-  context: undefined,
-  idempotency: undefined,
-  versions: [],
-  trace: { request_id: "the same in both" },
-});
+/** That somebody opens in a conversation. */
+const asking = (conversationId: string, more: Partial<Opening> = {}) =>
+  opening({ userId: user, conversationId, message: "secret", ...more });
 const ending: Ending = { status: "done", finishReason: "stop", usage: null };
+
+/** A message that takes from no bucket. */
+const admission = { reads: [], messages: [], userId: user };
+/** Budgets of which nothing may have been used. */
+const used = [{ holder: user, tokens_max: 1 }];
 
 /** Days ago: older than that is everything. */
 const tomorrow = -1;
@@ -85,9 +87,6 @@ const copyOf = (conversation_id: string): copies.Turn => ({
   finished_at: time,
 });
 
-const turnOf = ({ turnId, conversationId }: Prey) =>
-  ({ id: turnId, conversation_id: conversationId }) as turns.Turn;
-
 const keys = { holder: (_tenantId, whose) => whose } as Keys;
 const manyAnHour = { count: 1_000_000, periodMs: 3_600_000 };
 const buckets = [{ policy: "the same in both", rate: manyAnHour, whose: user }];
@@ -111,6 +110,7 @@ export const attemptsOn = ({
   copies,
   export: exporting,
   limits,
+  openings,
   retention,
   turns,
   users,
@@ -118,7 +118,11 @@ export const attemptsOn = ({
   budgets: {
     // What was refused has seen that somebody spent something.
     reserve: async (tx) => (await budgets.reserve(tx, keys, spenderOf(1e12), [])) instanceof Error,
-    refusal: async (tx) => (await budgets.refusal(tx, keys, spenderOf(1_000), "mine")) && "secret",
+    budgetsOf: null, // reads no database
+    correction: null, // reads no database
+    exhausted: null, // reads no database
+    reservationOf: null, // reads no database
+    tokensNeeded: null, // reads no database
     settle: (tx) => budgets.settle(tx, spent, ending, []),
     usedToday: null, // the system's
     secondsToMidnight: null, // reads no database
@@ -130,11 +134,12 @@ export const attemptsOn = ({
     ofReads: null, // reads no database
     ofVisitors: null, // reads no database
     refusalOf: null, // reads no database
+    standingsOf: null, // reads no database
+    wanted: null, // reads no database
     secondsOf: null, // reads no database
     sweep: null, // the system's
   },
   conversations: {
-    open: (tx, { conversationId }) => conversations.open(tx, user, conversationId, "mine"),
     get: (tx, { conversationId }) => conversations.get(tx, user, conversationId),
     list: (tx) => conversations.list(tx, user, 100),
     rename: (tx, { conversationId }) => conversations.rename(tx, user, conversationId, "mine"),
@@ -182,9 +187,7 @@ export const attemptsOn = ({
     inOrder: (tx, { conversationId }) => turns.inOrder(tx, conversationId, 100, undefined),
     rate: (tx, { turnId }) => turns.rate(tx, user, turnId, { rating: "up", comment: "mine" }),
     history: (tx, { conversationId, runningId }) => turns.history(tx, conversationId, runningId, 100_000),
-    findByKey: (tx) => turns.findByKey(tx, user, idempotency),
     findLive: (tx, { conversationId }) => turns.findLive(tx, user, conversationId),
-    supersede: (tx, prey) => turns.supersede(tx, turnOf(prey), Bun.randomUUIDv7()),
     endingOf: null, // reads no database
     usageOf: null, // reads no database
   },
@@ -196,11 +199,35 @@ export const attemptsOn = ({
     userOf: null, // reads no database
     of: null, // a condition of others' queries
   },
+  openings: {
+    // A turn in a conversation of the same id, which finds nothing there; of the same key, which finds none; and in the
+    // place of a turn that it does not see.
+    ask: async (tx, { conversationId, restingId, turnId }) => {
+      const known = await openings.ask(tx, keys, { admission: { ...admission, idempotency } }, lease);
+      const of = (what: Partial<Opening>) =>
+        openings.ask(tx, keys, { opening: opening({ userId: user, message: "mine", ...what }) }, lease);
+      const there = await of({
+        conversationId: restingId,
+        unfinishedMax: 1,
+        runsMax: 1,
+        tokens: 1,
+        budgets: used,
+      });
+      const same = await of({ idempotency, unfinishedMax: 10 });
+      const instead = await of({ conversationId, replaces: turnId, unfinishedMax: 10 });
+      const found = [
+        known.known,
+        same.known,
+        there.outcome && "said" in there.outcome ? there.outcome.said[0] : there.outcome,
+        instead.outcome && "refused" in instead.outcome && instead.outcome.refused === "not_found"
+          ? undefined
+          : instead.outcome,
+      ].filter((one) => one !== undefined);
+      return found.length > 0 && ["secret", found];
+    },
+  },
   claims: {
-    store: (tx, { conversationId }) => claims.store(tx, newTurn(conversationId), undefined),
     isFull: (tx) => claims.isFull(tx, 1),
-    unfinished: async (tx, { runningId }) =>
-      (await claims.unfinished(tx, user)).some(({ id }) => id === runningId),
     claimOldest: (tx) => claims.claimOldest(tx, lease),
     settle: (tx, { claim }) => claims.settle(tx, claim, [{ type: "text", text: "mine" }], ending),
     requestStop: (tx, { runningId }) => claims.requestStop(tx, runningId),
@@ -219,31 +246,29 @@ export const plant = (db: Database): Promise<Prey> =>
       { length: 6 },
       () => Bun.randomUUIDv7(),
     ) as [string, string, string, string, string, string];
-    await conversations.open(tx, user, conversationId, "secret");
     await users.remember(tx, user, { name: "secret", email: null });
     await budgets.settle(tx, spent, ending, []);
     await limits.take(tx, keys, buckets);
     // A key is one turn's for ever: the last prey's is freed.
     await tx`update turns set idempotency_key = null where tenant_id = 'globex'`;
-    const first = await claims.store(tx, { ...newTurn(conversationId, turnId), idempotency }, lease);
-    if (first) await claims.settle(tx, first, [{ type: "text", text: "secret" }], ending);
-    const claim = await claims.store(tx, newTurn(conversationId, runningId), lease);
+    const end = async (what: Opening) =>
+      claims.settle(tx, await claimed(tx, what, lease), [{ type: "text", text: "secret" }], ending);
+    await end(asking(conversationId, { id: turnId, idempotency }));
+    const claim = await claimed(tx, asking(conversationId, { id: runningId }), lease);
     // One that waits, in an idle conversation of its own.
-    const idleId = Bun.randomUUIDv7();
-    await conversations.open(tx, user, idleId, "secret");
-    await claims.store(tx, newTurn(idleId), undefined);
-    await conversations.open(tx, user, restingId, "secret");
-    const resting = await claims.store(
-      tx,
-      { ...newTurn(restingId, restingTurnId), versions: [turnId] },
-      lease,
-    );
-    if (resting) await claims.settle(tx, resting, [{ type: "text", text: "secret" }], ending);
-    await conversations.open(tx, user, emptyId, "secret");
+    await opened(tx, asking(Bun.randomUUIDv7(), { detached: true }), lease);
+    await end(asking(restingId, { id: restingTurnId, versions: [turnId] }));
+    await tx`
+      insert into conversations (tenant_id, id, user_id, title) values (${tx.tenantId}, ${emptyId}, ${user}, 'secret')`;
     await users.remember(tx, users.keyOf("whom nobody knows"), { name: "secret", email: null });
-    if (!claim) throw new Error("no turn could be stored");
     return { conversationId, turnId, runningId, claim, restingId, restingTurnId, emptyId };
   });
+
+/** The transaction as one that names that tenant in its queries, whatever its scope is. */
+export const as = (tx: SystemTx | TenantTx, tenantId: string): TenantTx => {
+  const call = (steps: Steps) => callWithin(tx, tenantId, steps);
+  return Object.assign(tx, { tenantId, call }) as unknown as TenantTx;
+};
 
 /** What an attempt came to that found nothing: so it says, or it was refused by a policy, or for want of the row it needs. */
 export const nothing = [undefined, false, 0, "not_found", "42501", "23503"];

@@ -5,12 +5,13 @@ import type { Tenant } from "../src/config/tenants.ts";
 import type { Database } from "../src/db/db.ts";
 import { CipError } from "../src/errors.ts";
 import type { Keys } from "../src/identity/keys.ts";
-import { type Reservation, refusal, reserve, settle, sweep } from "../src/rows/budgets.ts";
+import { budgetsOf, type Reservation, reserve, settle, sweep } from "../src/rows/budgets.ts";
 import type { Ending, Part } from "../src/rows/turns.ts";
 import { drain } from "./client.ts";
 import { databases } from "./database.ts";
 import { type Fleet, fleet } from "./fleet.ts";
 import { answer, type Script } from "./model.ts";
+import { opened, opening } from "./openings.ts";
 import type { Server } from "./server.ts";
 import { expectProblem, siteOf } from "./site.ts";
 import { until } from "./support.ts";
@@ -126,15 +127,21 @@ describe.each(databases)("on %s", (_name, open) => {
   });
 
   test("a turn that will wait is refused where there is no room now, and reserves nothing", async () => {
-    const look = (who: ReturnType<typeof spender>) =>
-      db.tenant(tenantId, (tx) => refusal(tx, keys, who, "nine byte"));
-    expect(await look(spender("a", 103, 103))).toBeUndefined();
+    const wait = (who: ReturnType<typeof spender>) => {
+      const budgets = budgetsOf(keys, who);
+      const what = opening({ userId: who.userId, detached: true, tokens: 103, budgets });
+      return opened(db.of(tenantId), what, { instanceId: Bun.randomUUIDv7(), leaseMs: 45_000 });
+    };
+    const waits = { id: expect.any(String) };
+    expect(await wait(spender("a", 103, 103))).toEqual(waits);
     expect(await used()).toEqual({});
     await reserved(spender("a", 110, 1000));
-    expect(await look(spender("b", 110, 1000))).toMatchObject({ code: "budget_exhausted" });
-    expect(await look(spender("a", 1000, 110))).toMatchObject({ code: "budget_exhausted" });
-    expect(await look(spender("b", 1000, 110))).toBeUndefined();
-    expect(await look(spender("b"))).toBeUndefined();
+    expect(await wait(spender("b", 110, 1000))).toMatchObject({ refused: "budget_exhausted", holder: "" });
+    expect(await wait(spender("a", 1000, 110))).toMatchObject({ holder: "hash of a", tokens: 103 });
+    expect(await wait(spender("b", 1000, 110))).toEqual(waits);
+    expect(await wait(spender("b"))).toEqual(waits);
+    const stored = await db.system((tx) => tx`select from turns where tenant_id = ${tenantId}`);
+    expect(stored).toHaveLength(3);
   });
 
   test("days that nobody asks about any more are deleted", async () => {
@@ -262,7 +269,7 @@ describe("two instances on one database", () => {
       await until(
         async () =>
           (
-            await crew.sql`select from pg_stat_activity where wait_event_type = 'Lock' and query ilike '%update turns set%finished_at = now()%'`
+            await crew.sql`select from pg_stat_activity where wait_event_type = 'Lock' and query ilike '%call do_batch%'`
           ).length > 0,
         "the end of the answer is to be stored",
       );

@@ -4,19 +4,21 @@ import { beforeAll, expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import postgres from "postgres";
-import { openDatabase } from "../src/db/db.ts";
+import { type Database, openDatabase, type SystemTx, type TenantTx } from "../src/db/db.ts";
 import { verifyIsolation } from "../src/db/isolation.ts";
 import { migrate } from "../src/db/migrate.ts";
 import * as budgets from "../src/rows/budgets.ts";
 import * as claims from "../src/rows/claims.ts";
 import * as limits from "../src/rows/limits.ts";
-import { attemptsOn, modules, plant } from "./attempts.ts";
+import { as, attemptsOn, lease, modules, plant, user } from "./attempts.ts";
+import { keys, opened, opening } from "./openings.ts";
 import { type Plan, scopesIn } from "./plans.ts";
 import { postgresCluster } from "./postgres.ts";
 import { type Statement, type Transaction, tapped } from "./statements.ts";
 import { atTheEnd, repository } from "./support.ts";
 
 const script = readFileSync(join(repository, "deploy/citus.sql"), "utf8");
+const batches = readFileSync(join(repository, "sql/0006_batches.sql"), "utf8");
 const kept = /^-- on the coordinator: (.*)$/m.exec(script)?.[1]?.split(", ") ?? [];
 
 /** What crosses tenants, and why Citus can do it: a worker needs nothing that another one has. */
@@ -40,11 +42,12 @@ const acrossTenants: [start: string, why: string][] = [
   ["with old as materialized ( select tenant_id, name from buckets", "the coordinator's own table"],
 ];
 
+let databaseUrl: string;
 let sql: postgres.Sql;
 let tables: string[];
 let transactions: Transaction[];
 beforeAll(async () => {
-  const databaseUrl = await (await postgresCluster()).createDatabase();
+  databaseUrl = await (await postgresCluster()).createDatabase();
   const line = await tapped(databaseUrl);
   const db = openDatabase({ url: line.url, poolSize: 2 });
   sql = postgres(databaseUrl, { max: 1, onnotice: () => {} });
@@ -153,6 +156,37 @@ test("a tenant's transaction names its tenant for every table, in every statemen
   expect(proven).toBeGreaterThan(100);
 });
 
+test("so does every function of the database, in every statement that it has", async () => {
+  const explained = await explainedWithin(async (tenant) => {
+    for (const functions of Object.values(attemptsOn(modules)))
+      for (const attempt of Object.values(functions)) {
+        const prey = attempt && (await plant({ tenant } as Database));
+        if (prey) await tenant("globex", (tx) => attempt(tx, prey)).catch(() => {});
+      }
+    // What no attempt on another tenant's rows comes to: a turn replaced, one that waits, a bucket that refuses.
+    const { restingId, restingTurnId } = await plant({ tenant } as Database);
+    const budgets = [{ holder: user, tokens_max: 1_000_000 }];
+    const waits = { conversationId: restingId, replaces: restingTurnId, detached: true, budgets };
+    const once = { policy: "once", rate: { count: 1, periodMs: 60_000 }, whose: undefined };
+    await tenant("globex", async (tx) => {
+      await opened(tx, opening({ userId: user, ...waits }), lease);
+      for (let i = 0; i < 2; i++) await limits.take(tx, keys, [once]);
+    });
+  });
+  for (const { text, values, plan } of explained)
+    for (const { table, tenant } of scopesIn(plan, tables)) {
+      // The first parameter of each function is the tenant, and of its statements so too.
+      const value = tenant === "$1" && !values ? "globex" : (values?.get(tenant ?? "") ?? tenant);
+      expect(value, `${table} in: ${text}`).toBe("globex");
+    }
+  const seen = [...new Set(explained.map(({ text }) => text))].join("\n");
+  const functions = batches.split("create function ");
+  const first = functions.slice(1).filter((text) => !text.startsWith("history(")); // which is part of who calls it
+  for (const text of first) expect(text).toMatch(/^\w+\(tenant text/);
+  const conditions = (text: string) => text.match(/\btenant_id = tenant\b/g)?.length ?? 0;
+  expect(conditions(seen)).toBe(conditions(first.join("")));
+});
+
 test("what crosses tenants is known, and is nothing that a worker would need another one for", async () => {
   const made = transactions
     .filter((transaction) => scopeOf(transaction) === undefined)
@@ -205,13 +239,45 @@ const refused: [part: RegExp, what: RegExp][] = [
 ];
 
 test("no statement on a table of the workers asks for what Citus refuses there", () => {
-  const made = new Set(transactions.flat().map((statement) => flat(statement.sql)));
-  for (const text of made) {
+  const made = transactions.flat().filter(({ sql }) => !sql.includes("create function"));
+  const inFunctions = batches.split(/;\n|\bbegin\n|\bthen\n|\bloop\n/);
+  expect(inFunctions.filter((text) => namesOf(text).length > 0).length).toBeGreaterThan(12);
+  for (const text of new Set([...made.map(({ sql }) => sql), ...inFunctions].map((text) => flat(text)))) {
     if (namesOf(text).every((name) => kept.includes(name))) continue;
     for (const [part, what] of refused)
       for (const [found] of text.matchAll(part)) expect(found, text).not.toMatch(what);
   }
 });
+
+type Explained = { text: string; values: Map<string, string> | undefined; plan: Plan };
+
+/** What PostgreSQL explains of all that it does while `work` makes transactions, statements of functions included. */
+async function explainedWithin(work: (tenant: Database["tenant"]) => Promise<void>): Promise<Explained[]> {
+  const url = new URL((await postgresCluster()).superuserUrl);
+  url.pathname = new URL(databaseUrl).pathname;
+  const explained: Explained[] = [];
+  const onnotice = ({ message = "" }) => {
+    if (!message.startsWith("duration:")) return;
+    const told = JSON.parse(message.slice(message.indexOf("{")));
+    const values = told["Query Parameters"]?.matchAll(/(\$\d+) = '([^']*)'/g);
+    explained.push({
+      text: flat(told["Query Text"]),
+      values: values && new Map([...values].map(([, name, value]) => [name, value])),
+      plan: told.Plan,
+    });
+  };
+  const superuser = postgres(url.href, { max: 1, onnotice });
+  await superuser`load 'auto_explain'`.simple();
+  await superuser`
+    set auto_explain.log_nested_statements = on; set auto_explain.log_format = json; set auto_explain.log_verbose = on;
+    set auto_explain.log_level = notice; set auto_explain.log_min_duration = 0`.simple();
+  // Without the role, whom a policy would bind as well: what restricts the plan is in the statement.
+  const tenant = (tenantId: string, own: (tx: TenantTx) => Promise<unknown>) =>
+    superuser.begin((tx) => own(as(tx as unknown as SystemTx, tenantId)));
+  await work(tenant as Database["tenant"]);
+  await superuser.end();
+  return explained;
+}
 
 function sources(): string[] {
   const folder = join(repository, "src");

@@ -4,9 +4,11 @@ import type { Database } from "../src/db/db.ts";
 import { migrate } from "../src/db/migrate.ts";
 import * as claims from "../src/rows/claims.ts";
 import * as conversations from "../src/rows/conversations.ts";
+import { ask, type Opening } from "../src/rows/openings.ts";
 import type { Ending, Part } from "../src/rows/turns.ts";
 import * as turns from "../src/rows/turns.ts";
 import { databases } from "./database.ts";
+import { claimed, keys, opened, opening } from "./openings.ts";
 
 const done: Ending = { status: "done", finishReason: "stop", usage: { input_tokens: 3, output_tokens: 4 } };
 const said = (text: string): Part[] => [{ type: "text", text }];
@@ -19,47 +21,18 @@ describe.each(databases)("on %s", (name, open) => {
     db = await open();
   });
 
-  /** Stores a turn, running or waiting. */
-  const store = (
-    conversationId: string,
-    message = "hello",
-    more: Partial<turns.NewTurn> & { waits?: boolean } = {},
-  ) => {
-    const { waits = false, ...fields } = more;
-    const turn = {
-      id: Bun.randomUUIDv7(),
-      conversationId,
-      userId: "ann",
-      message,
-      language: undefined,
-      context: undefined,
-      ...fields,
-    };
-    const whole = { idempotency: undefined, versions: [], trace: { request_id: "r" }, ...turn };
-    return db.tenant("acme", (tx) => claims.store(tx, whole, waits ? undefined : lease));
-  };
+  /** Opens a turn of Ann's. */
+  const store = (conversationId: string, message = "hello", more: Partial<Opening> = {}) =>
+    opened(db.of("acme"), opening({ userId: "ann", conversationId, message, ...more }), lease);
+  /** The same, where it must run. */
+  const run = (conversationId: string, message: string, more: Partial<Opening> = {}) =>
+    claimed(db.of("acme"), opening({ userId: "ann", conversationId, message, ...more }), lease);
 
   /** A conversation with one running turn. */
   async function running(tenantId = "acme", userId = "ann", message = "hello") {
-    const conversationId = Bun.randomUUIDv7();
-    const id = Bun.randomUUIDv7();
-    const turn = {
-      id,
-      conversationId,
-      userId,
-      message,
-      language: undefined,
-      context: undefined,
-      idempotency: undefined,
-      versions: [],
-      trace: { request_id: "r" },
-    };
-    const claim = await db.tenant(tenantId, async (tx) => {
-      await conversations.open(tx, userId, conversationId, message);
-      return claims.store(tx, turn, lease);
-    });
-    if (!claim) throw new Error("the turn could not be stored");
-    return { conversationId, id, claim };
+    const what = opening({ userId, message });
+    const claim = await claimed(db.of(tenantId), what, lease);
+    return { conversationId: what.conversationId, id: what.id, claim };
   }
   const settle = (claim: claims.Claim, parts: Part[], ending: Ending = done) =>
     db.tenant(claim.tenantId, (tx) => claims.settle(tx, claim, parts, ending));
@@ -111,48 +84,56 @@ describe.each(databases)("on %s", (name, open) => {
 
   test("a conversation has one running turn, and waiting ones are told apart from it", async () => {
     const { conversationId, id, claim } = await running();
-    expect(await store(conversationId, "and?")).toBeUndefined();
-    expect(await store(conversationId, "later", { waits: true })).toBeDefined();
+    expect(await store(conversationId, "and?")).toEqual({ refused: "turn_running", id });
+    expect(await store(conversationId, "later", { queue: true })).toEqual({ id: expect.any(String) });
     expect(await db.tenant("acme", (tx) => turns.findLive(tx, "ann", conversationId))).toBe(id);
     await settle(claim, said("there"));
-    expect(await store(conversationId, "now?")).toMatchObject({ epoch: 1 });
+    expect(await store(conversationId, "now?")).toEqual({ refused: "turn_running", id: expect.any(String) });
   });
 
   test("of many that open a turn at once one gets it", async () => {
     const { conversationId, claim } = await running();
     await settle(claim, said("there"));
     const tries = await Promise.all(Array.from({ length: 8 }, () => store(conversationId)));
-    expect(tries.filter((won) => won !== undefined)).toHaveLength(1);
+    expect(tries.filter((outcome) => outcome && "epoch" in outcome)).toHaveLength(1);
+    expect(tries.filter((outcome) => outcome && "refused" in outcome)).toHaveLength(7);
   });
 
   test("a key opens one turn, and only for what was asked under it", async () => {
     const { conversationId } = await running();
     const idempotency = { key: Bun.randomUUIDv7(), requestHash: "asked" };
-    const tries = await Promise.all(
-      Array.from({ length: 8 }, () => store(conversationId, "once", { idempotency, waits: true })),
-    );
-    const [won] = tries.filter((claim) => claim !== undefined);
-    const find = (userId: string, requestHash: string) =>
-      db.tenant("acme", (tx) => turns.findByKey(tx, userId, { ...idempotency, requestHash }));
-    expect(tries.filter((claim) => claim !== undefined)).toHaveLength(1);
-    expect((await find("ann", "asked"))?.id).toBe(won?.turnId as string);
-    expect(await find("bob", "asked")).toBeUndefined();
-    expect(await find("ann", "something else").catch(code)).toBe("idempotency_conflict");
+    const asking = (userId: string) =>
+      ask(
+        db.of("acme"),
+        keys,
+        { opening: opening({ userId, conversationId, idempotency, queue: true }) },
+        lease,
+      );
+    const tries = await Promise.all(Array.from({ length: 8 }, () => asking("ann")));
+    const [won] = tries.flatMap(({ outcome }) => (outcome && "id" in outcome ? [outcome.id] : []));
+    const known = { id: won as string, request_hash: "asked" };
+    expect(tries.filter(({ outcome }) => outcome)).toHaveLength(1);
+    expect(tries.flatMap(({ known }) => known ?? [])).toEqual(Array(7).fill(known));
+    const admission = { reads: [], messages: [], userId: "ann", idempotency };
+    expect(await ask(db.of("acme"), keys, { admission }, lease)).toMatchObject({ known });
+    expect(
+      (await ask(db.of("acme"), keys, { admission: { ...admission, userId: "bob" } }, lease)).known,
+    ).toBeUndefined();
   });
 
   test("waiting turns are claimed oldest first, one a conversation, each by one claimer", async () => {
     const busy = await running();
-    await store(busy.conversationId, "behind the running one", { waits: true });
+    await store(busy.conversationId, "behind the running one", { detached: true, queue: true });
     const idle = Bun.randomUUIDv7();
-    await db.tenant("acme", (tx) => conversations.open(tx, "ann", idle, "first"));
-    const first = await store(idle, "first", { waits: true });
-    await store(idle, "second", { waits: true });
+    const first = await store(idle, "first", { detached: true });
+    await store(idle, "second", { detached: true, queue: true });
     const claim = () => db.tenant("acme", (tx) => claims.claimOldest(tx, lease));
     const claimed: string[] = [];
     for (let waiting = await claim(); waiting; waiting = await claim()) {
       claimed.push(waiting.message);
       if (waiting.message === "first") {
-        expect(waiting.claim).toEqual({ tenantId: "acme", turnId: first?.turnId as string, epoch: 2 });
+        expect(waiting.claim).toMatchObject({ tenantId: "acme", epoch: 2 });
+        expect(first).toEqual({ id: waiting.claim.turnId });
         expect((await claim())?.conversationId).not.toBe(idle);
         await settle(waiting.claim, said("1"));
       }
@@ -175,22 +156,28 @@ describe.each(databases)("on %s", (name, open) => {
     await settle(claim, said("one"));
     const ids = [id];
     for (const message of ["2", "3"]) {
-      const next = await store(conversationId, message);
-      if (next) await settle(next, said(message));
-      ids.push(next?.turnId ?? "");
+      const next = await run(conversationId, message);
+      await settle(next, said(message));
+      ids.push(next.turnId);
     }
     const replaced = await read(ids[1] ?? "");
-    const again = await store(conversationId, "2, better", { versions: [replaced.id] });
-    await db.tenant("acme", (tx) => turns.supersede(tx, replaced, again?.turnId ?? ""));
+    const replaces = replaced.id;
+    const again = await store(conversationId, "2, better", { versions: [replaces], replaces });
+    expect(again).toMatchObject({ epoch: 1, said: [{ message: "1", answer: "one" }] });
+    const id2 = (again as { id: string }).id;
+    expect(await store(conversationId, "2, at last", { replaces, queue: true })).toEqual({
+      refused: "turn_replaced",
+      id: id2,
+    });
     const shown = await db.tenant("acme", (tx) => turns.page(tx, conversationId, 10));
     expect(shown.map(({ message, versions }) => ({ message, versions }))).toEqual([
       { message: "1", versions: [] },
       { message: "2, better", versions: [replaced.id] },
     ]);
-    expect(
-      await db.tenant("acme", (tx) => turns.history(tx, conversationId, again?.turnId ?? "", 1_000)),
-    ).toEqual([{ message: "1", answer: "one" }]);
-    expect(await read(ids[2] ?? "")).toMatchObject({ message: "3", superseded_by: again?.turnId });
+    expect(await db.tenant("acme", (tx) => turns.history(tx, conversationId, id2, 1_000))).toEqual([
+      { message: "1", answer: "one" },
+    ]);
+    expect(await read(ids[2] ?? "")).toMatchObject({ message: "3", superseded_by: id2 });
   });
 
   test("a checkpoint stores the text of many turns, of several tenants, and hears of stops", async () => {
@@ -254,13 +241,12 @@ describe.each(databases)("on %s", (name, open) => {
       ["unanswered", []],
       ["third", said("3rd")],
     ] as const) {
-      const next = await store(conversationId, message);
-      if (next)
-        await settle(next, [...parts], parts.length > 0 ? done : { status: "failed", code: "model_failed" });
+      const next = await run(conversationId, message);
+      await settle(next, [...parts], parts.length > 0 ? done : { status: "failed", code: "model_failed" });
     }
-    const newest = await store(conversationId, "newest");
+    const newest = await run(conversationId, "newest");
     const history = (bytesMax: number) =>
-      db.tenant("acme", (tx) => turns.history(tx, conversationId, newest?.turnId ?? "", bytesMax));
+      db.tenant("acme", (tx) => turns.history(tx, conversationId, newest.turnId, bytesMax));
     const all = [
       { message: "first", answer: "1st" },
       { message: "second", answer: "2nd" },
@@ -275,7 +261,7 @@ describe.each(databases)("on %s", (name, open) => {
   test("a failed transaction leaves nothing behind, and the next is not troubled by it", async () => {
     const id = Bun.randomUUIDv7();
     const broken = db.tenant("acme", async (tx) => {
-      await conversations.open(tx, "ann", id, "hello");
+      await opened(tx, opening({ userId: "ann", conversationId: id }), lease);
       await tx`select 1 / 0`;
     });
     expect(code(await broken.catch((error: unknown) => error))).toBe("22012");

@@ -17,7 +17,7 @@ let db: Database;
 let model: ScriptedModel;
 let visitor: Visitor & Reader;
 let process: { runs: Runs; chat: Chat };
-/** What happens to a transaction of a tenant after its commit. */
+/** What happens to what is asked of the database for a tenant after its commit. */
 let afterCommit: () => void = () => {};
 
 beforeAll(async () => {
@@ -25,11 +25,14 @@ beforeAll(async () => {
   const real = openDatabase({ url: await (await postgresCluster()).createDatabase(), poolSize: 5 });
   db = {
     ...real,
-    async tenant(tenantId, work) {
-      const result = await real.tenant(tenantId, work);
-      afterCommit();
-      return result;
-    },
+    of: (tenantId) => ({
+      tenantId,
+      async call(steps) {
+        const result = await real.of(tenantId).call(steps);
+        afterCommit();
+        return result;
+      },
+    }),
   };
   atTheEnd(() => db.close());
   await migrate(db);

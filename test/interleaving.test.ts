@@ -52,6 +52,8 @@ beforeAll(async () => {
     LLM_BASE_URL: model.baseUrl,
     LLM_MODEL: "scripted",
     CONCURRENT_RUNS_PER_VISITOR_MAX: "1000",
+    LIMIT_MESSAGES_PER_VISITOR: "off",
+    LIMIT_MESSAGES_PER_TENANT: "off",
   });
   const keys = await loadKeys(db, undefined);
   chats = [1, 2].map(() => {

@@ -2,10 +2,11 @@
 // security and the queries' own conditions each hold without the other.
 import { beforeAll, describe, expect, test } from "bun:test";
 import type { Database, TenantTx } from "../src/db/db.ts";
-import * as conversations from "../src/rows/conversations.ts";
 import {
   type Attempt,
+  as,
   attemptsOn,
+  lease,
   modules,
   newcomer,
   nothing,
@@ -16,6 +17,7 @@ import {
   user,
 } from "./attempts.ts";
 import { databases } from "./database.ts";
+import { opened, opening } from "./openings.ts";
 
 const named = Object.entries(attemptsOn(modules)).flatMap(([module, functions]) =>
   Object.entries(functions).flatMap(([name, attempt]) =>
@@ -38,7 +40,6 @@ describe.each(databases)("on %s", (_name, open) => {
     db = await open();
   });
 
-  const as = (tx: object, tenantId: string) => Object.assign(tx, { tenantId }) as TenantTx;
   const ways: [name: string, run: (attempt: Attempt, prey: Prey) => Promise<unknown>][] = [
     ["another tenant", (attempt, prey) => db.tenant(newcomer(), (tx) => attempt(tx, prey))],
     [
@@ -77,7 +78,7 @@ describe.each(databases)("on %s", (_name, open) => {
 
   test("a query without any condition shows the tenant's own rows only", async () => {
     await plant(db);
-    await db.tenant("acme", (tx) => conversations.open(tx, user, Bun.randomUUIDv7(), "mine"));
+    await opened(db.of("acme"), opening({ userId: user }), lease);
     const seen = await db.tenant("acme", async (tx) => [
       ...(await tx`select tenant_id from conversations`),
       ...(await tx`select tenant_id from turns`),
@@ -112,7 +113,7 @@ describe.each(databases)("on %s", (_name, open) => {
     [
       "a row cannot be given to another tenant",
       async (tx) => {
-        await conversations.open(tx, user, Bun.randomUUIDv7(), "mine");
+        await opened(tx, opening({ userId: user }), lease);
         await tx`update conversations set tenant_id = 'globex'`;
       },
     ],

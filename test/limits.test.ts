@@ -6,11 +6,13 @@ import type { Database } from "../src/db/db.ts";
 import { CipError } from "../src/errors.ts";
 import type { Keys } from "../src/identity/keys.ts";
 import { type Bucket, secondsOf, sweep } from "../src/rows/limits.ts";
+import { ask } from "../src/rows/openings.ts";
 import { canary } from "./canary.ts";
 import { call, drain } from "./client.ts";
 import { databases } from "./database.ts";
 import { type Fleet, fleet } from "./fleet.ts";
 import { answer } from "./model.ts";
+import { opened, opening } from "./openings.ts";
 import type { Server } from "./server.ts";
 import { expectProblem, siteOf } from "./site.ts";
 import { until } from "./support.ts";
@@ -105,11 +107,17 @@ describe.each(databases)("on %s", (_name, open) => {
     let all = 0;
     const counted: Database = {
       ...db,
-      tenant: async (tenantId, work) => {
-        all++;
-        most = Math.max(most, ++now);
-        return db.tenant(tenantId, work).finally(() => now--);
-      },
+      of: (tenantId) => ({
+        tenantId,
+        call: async (steps) => {
+          all++;
+          most = Math.max(most, ++now);
+          return db
+            .of(tenantId)
+            .call(steps)
+            .finally(() => now--);
+        },
+      }),
     };
     const gate = new Gate(counted, keys);
     const come = (bucket: Bucket) => Array.from({ length: 300 }, () => gate.pass("l", [bucket, many]));
@@ -122,11 +130,14 @@ describe.each(databases)("on %s", (_name, open) => {
     let tries = 0;
     const away: Database = {
       ...db,
-      tenant: async () => {
-        tries++;
-        await Bun.sleep(50);
-        throw new CipError("database_unavailable");
-      },
+      of: (tenantId) => ({
+        tenantId,
+        call: async () => {
+          tries++;
+          await Bun.sleep(50);
+          throw new CipError("database_unavailable");
+        },
+      }),
     };
     const gate = new Gate(away, keys);
     const came = await Promise.allSettled(Array.from({ length: 100 }, () => gate.pass("m", [few])));
@@ -150,11 +161,21 @@ describe.each(databases)("on %s", (_name, open) => {
 
   test("what is known passes, though nothing is left, and takes nothing", async () => {
     const gate = new Gate(db, keys);
-    for (let i = 0; i < 3; i++) await gate.pass("j", [few]);
-    await expect(gate.pass("j", [few], async () => false)).rejects.toThrow('"few" is reached');
-    expect(await gate.pass("j", [few], async () => true)).toBeUndefined();
-    expect(await gate.pass("j", [many], async () => true)).toBeUndefined();
-    expect((await gate.pass("j", [many], async () => false))?.remaining).toBe(99);
+    const lease = { instanceId: Bun.randomUUIDv7(), leaseMs: 45_000 };
+    const pass = (bucket: Bucket, key?: string) => {
+      const idempotency = key === undefined ? undefined : { key, requestHash: "asked" };
+      const admission = { reads: [], messages: [bucket], userId: "ann", idempotency };
+      return gate.admit("j", admission, () => ask(db.of("j"), keys, { admission }, lease));
+    };
+    const idempotency = { key: "k", requestHash: "asked" };
+    const stored = await opened(db.of("j"), opening({ userId: "ann", idempotency }), lease);
+    for (let i = 0; i < 3; i++) await pass(few);
+    await expect(pass(few)).rejects.toThrow('"few" is reached');
+    await expect(pass(few, "another")).rejects.toThrow('"few" is reached');
+    const { id } = stored as { id: string };
+    expect(await pass(few, "k")).toMatchObject({ known: { id }, standing: undefined });
+    expect(await pass(many, "k")).toMatchObject({ known: { id }, standing: undefined });
+    expect((await pass(many, "another")).standing?.remaining).toBe(99);
   });
 
   test("full buckets are cleared away, the others stay", async () => {

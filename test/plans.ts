@@ -35,6 +35,6 @@ function rawScopesIn(plan: Plan, tables: readonly string[], tie?: string): Scope
 /** tenant_id is the first column of every table; the rows may come from a query in between. */
 function inserted(rows: Plan | undefined): string | undefined {
   const [column = ""] = rows?.Output ?? [];
-  const [parameter] = /\$\d+/.exec(column) ?? [];
-  return parameter ?? (rows?.Plans ? inserted(rows.Plans[0]) : undefined);
+  const [, parameter, value] = /^(?:(\$\d+)|'([^']*)'::text)/.exec(column) ?? [];
+  return parameter ?? value ?? (rows?.Plans ? inserted(rows.Plans[0]) : undefined);
 }

@@ -5,12 +5,21 @@ import type { Database } from "../db/db.ts";
 import { CipError } from "../errors.ts";
 import * as claims from "../rows/claims.ts";
 import * as conversations from "../rows/conversations.ts";
-import { ofMessages, ofReads, type Standing } from "../rows/limits.ts";
+import type { Standing } from "../rows/limits.ts";
+import * as openings from "../rows/openings.ts";
 import * as turns from "../rows/turns.ts";
 import type { Whose } from "../rows/users.ts";
 import type { Answer } from "./answer.ts";
 import { Gate } from "./gate.ts";
-import { idempotencyOf, type Question, type Stored, store, Undo, type Visitor } from "./opening.ts";
+import {
+  admissionOf,
+  claimedOf,
+  openingOf,
+  type Question,
+  refusalOf,
+  sameAs,
+  type Visitor,
+} from "./opening.ts";
 import { Places } from "./places.ts";
 import type { Queue } from "./queue.ts";
 import type { Runs } from "./runs.ts";
@@ -23,6 +32,14 @@ export type Reader = { tenant: Tenant; whose: Whose };
 
 /** A turn together with its answer: live where it runs in this process, else as the database has it. */
 export type Opened = { id: string; conversation_id: string; answer: Answer };
+
+/** One who asks, until his turn is opened; `admission` as long as he was not let in. */
+type Asking = {
+  visitor: Visitor;
+  question: Question;
+  admission: openings.Admission | undefined;
+  admitted: (tightest: Standing | undefined) => void;
+};
 
 const fullPollMs = 250;
 const stopWaitMs = 2_000;
@@ -41,38 +58,29 @@ export class Chat {
   }
 
   /**
-   * Takes the message out of the buckets that limit it; a request that has its turn already takes nothing there.
-   * Returns the tightest of them. Throws too_many_requests, idempotency_conflict.
+   * Lets the message in, stores it and has it answered. When this returns, all that outlives the connection. `signal` ends
+   * the waiting for room, and the following of an answer that does not run in this process. `admitted` hears of the
+   * tightest limit as soon as the message is let in; a request that has its turn already is not let in once more. Throws
+   * too_many_requests, idempotency_conflict, and what a question is refused with.
    */
-  async admit(visitor: Visitor, question: Question): Promise<Standing | undefined> {
-    const { tenant, userId, address } = visitor;
-    const idempotency = idempotencyOf(question);
-    if (!idempotency) return this.gate.pass(tenant.id, ofMessages(visitor));
-    // To look for a key is to read, and what a backend reads is not limited.
-    if (address !== undefined) await this.gate.pass(tenant.id, ofReads(tenant.limits, userId));
-    return this.gate.pass(
-      tenant.id,
-      ofMessages(visitor),
-      async (tx) => (await turns.findByKey(tx, userId, idempotency)) !== undefined,
-    );
-  }
-
-  /**
-   * Stores the message and has it answered. When this returns, both outlive the connection. `signal` ends the waiting
-   * for room, and the following of an answer that does not run in this process.
-   */
-  async open(visitor: Visitor, question: Question, signal: AbortSignal): Promise<Opened> {
+  async open(
+    visitor: Visitor,
+    question: Question,
+    signal: AbortSignal,
+    admitted: (tightest: Standing | undefined) => void = () => {},
+  ): Promise<Opened> {
     const giveUpAt = Date.now() + visitor.tenant.queueWaitMs;
     const line = this.#lineOf(visitor.tenant.id);
     const place = Symbol();
+    const asking: Asking = { visitor, question, admission: admissionOf(visitor, question), admitted };
     try {
       for (;;) {
         if (this.runs.closing) throw new CipError("shutting_down", { retryAfterSeconds: 5 });
         const [first = place] = line;
-        const outcome =
-          line.has(place) && first !== place ? "full" : await this.#attempt(visitor, question, signal);
-        if (outcome === "raced") continue;
-        if (outcome !== "full") return outcome;
+        const isBehind = line.has(place) && first !== place;
+        const opened = isBehind ? "full" : await this.runs.track(this.#attempt(asking, signal));
+        if (opened === "raced") continue;
+        if (opened !== "full") return opened;
         if (signal.aborted || Date.now() >= giveUpAt)
           throw new CipError("too_many_turns", { retryAfterSeconds: 5 });
         line.add(place);
@@ -129,31 +137,50 @@ export class Chat {
     return line;
   }
 
-  async #attempt(visitor: Visitor, question: Question, signal: AbortSignal): Promise<Opened | Undo["why"]> {
-    const begin = async () => {
-      const { keys, lease } = this.runs;
-      const stored = await this.db.tenant(visitor.tenant.id, (tx) =>
-        store(tx, keys, visitor, question, lease),
-      );
-      return this.#begin(visitor, question, stored, signal);
-    };
-    return this.runs.track(begin()).catch((thrown: unknown) => {
-      if (thrown instanceof Undo) return thrown.why;
-      throw thrown;
-    });
+  async #attempt(asking: Asking, signal: AbortSignal): Promise<Opened | "full" | "raced"> {
+    const { visitor, question } = asking;
+    const { keys } = this.runs;
+    let replaced: turns.Turn | undefined;
+    if (question.replaces !== undefined) {
+      // What it replaces says what is stored, and is looked for once the limits have let it in.
+      const { known } = await this.#ask(asking, undefined);
+      if (known) return this.#find(visitor, sameAs(known, question), signal);
+      replaced = await this.#replaced(visitor, question.replaces);
+    }
+    const opening = openingOf(keys, visitor, question, replaced);
+    const { known, outcome } = await this.#ask(asking, opening);
+    if (known) return this.#find(visitor, sameAs(known, question), signal);
+    if (!outcome) throw new Error("what was let in was not opened");
+    if ("refused" in outcome) {
+      if (outcome.refused === "full" || outcome.refused === "raced") return outcome.refused;
+      throw refusalOf(keys, visitor, outcome);
+    }
+    if (outcome.epoch === undefined) {
+      this.queue.poke();
+      return this.#find(visitor, outcome.id, signal);
+    }
+    const claimed = claimedOf(visitor, opening, outcome);
+    const answer = this.runs.start({ ...claimed, ...visitor, trace: question.trace });
+    return { id: outcome.id, conversation_id: claimed.conversationId, answer };
   }
 
-  async #begin(
-    visitor: Visitor,
-    { trace }: Question,
-    { id, claimed }: Stored,
-    signal: AbortSignal,
-  ): Promise<Opened> {
-    if (!claimed) {
-      this.queue.poke();
-      return this.find({ tenant: visitor.tenant, whose: visitor.userId }, id, signal);
-    }
-    const answer = this.runs.start({ ...claimed, ...visitor, trace });
-    return { id, conversation_id: claimed.conversationId, answer };
+  /** Asks the database, once for the message to be let in, and where there is an opening for that. */
+  async #ask(asking: Asking, opening: openings.Opening | undefined) {
+    const { visitor, admission } = asking;
+    const { keys, lease } = this.runs;
+    const ask = () => openings.ask(this.db.of(visitor.tenant.id), keys, { admission, opening }, lease);
+    if (!admission) return ask();
+    const { standing, ...came } = await this.gate.admit(visitor.tenant.id, admission, ask);
+    asking.admission = undefined;
+    if (!came.known) asking.admitted(standing);
+    return came;
+  }
+
+  #replaced({ tenant, userId }: Visitor, id: string): Promise<turns.Turn> {
+    return this.db.tenant(tenant.id, (tx) => turns.get(tx, userId, id));
+  }
+
+  #find({ tenant, userId }: Visitor, id: string, signal: AbortSignal): Promise<Opened> {
+    return this.find({ tenant, whose: userId }, id, signal);
   }
 }

@@ -1,10 +1,11 @@
 // Lets requests through as far as their buckets hold. It remembers which are empty, so that those who go on asking cost
 // the database nothing: nobody can fill a bucket sooner than it fills by itself. Of each who asks, one request at a
 // time holds a connection.
-import type { Database, TenantTx } from "../db/db.ts";
+import type { Database } from "../db/db.ts";
 import { CipError } from "../errors.ts";
 import type { Keys } from "../identity/keys.ts";
 import { type Bucket, refusalOf, type Standing, take } from "../rows/limits.ts";
+import type { Admission, Admitted } from "../rows/openings.ts";
 
 type Empty = { standing: Standing; untilMs: number };
 
@@ -21,21 +22,35 @@ export class Gate {
     readonly keys: Keys,
   ) {}
 
-  /**
-   * Takes one from each of the buckets; nothing where `isKnown` says so. Returns the tightest. Throws too_many_requests,
-   * what `isKnown` throws, and database_unavailable.
-   */
-  async pass(
-    tenantId: string,
-    buckets: readonly Bucket[],
-    isKnown?: (tx: TenantTx) => Promise<boolean>,
-  ): Promise<Standing | undefined> {
+  /** Takes one from each of the buckets. Returns the tightest. Throws too_many_requests, database_unavailable. */
+  async pass(tenantId: string, buckets: readonly Bucket[]): Promise<Standing | undefined> {
     const [first] = buckets;
     if (!first) return undefined;
     return this.#inLine(nameOf(tenantId, first), async () => {
-      if (!isKnown) this.#check(tenantId, buckets);
-      return this.#take(tenantId, buckets, isKnown);
+      this.#check(tenantId, buckets);
+      const sinceMs = performance.now();
+      return this.#judge(tenantId, await take(this.db.of(tenantId), this.keys, buckets), sinceMs);
     });
+  }
+
+  /**
+   * Has `ask` take a message out of its buckets, among what else it does. Returns what it gave, and the tightest of the
+   * buckets. Throws too_many_requests, and what `ask` throws.
+   */
+  async admit<T extends { admitted: Admitted | undefined }>(
+    tenantId: string,
+    { reads, messages, idempotency }: Admission,
+    ask: () => Promise<T>,
+  ): Promise<T & { standing: Standing | undefined }> {
+    const [first] = messages;
+    const go = async () => {
+      this.#check(tenantId, idempotency ? reads : messages);
+      const sinceMs = performance.now();
+      const came = await ask();
+      this.#judge(tenantId, came.admitted?.reads ?? [], sinceMs);
+      return { ...came, standing: this.#judge(tenantId, came.admitted?.messages ?? [], sinceMs) };
+    };
+    return first ? this.#inLine(nameOf(tenantId, first), go) : go();
   }
 
   /** Whoever comes in thousands at once would hold every connection before the first of them is refused. */
@@ -50,24 +65,15 @@ export class Gate {
     }
   }
 
-  #take(
-    tenantId: string,
-    buckets: readonly Bucket[],
-    isKnown?: (tx: TenantTx) => Promise<boolean>,
-  ): Promise<Standing | undefined> {
-    return this.db.tenant(tenantId, async (tx) => {
-      if (await isKnown?.(tx)) return undefined;
-      this.#check(tenantId, buckets); // others may have been refused while this one waited for a connection
-      const sinceMs = performance.now();
-      const standings = await take(tx, this.keys, buckets);
-      const [longest] = standings.filter((s) => s.refused).sort((a, b) => b.resetMs - a.resetMs);
-      if (!longest) return standings.sort((a, b) => a.remaining - b.remaining)[0];
-      this.#remember(nameOf(tenantId, longest.bucket), {
-        standing: longest,
-        untilMs: sinceMs + longest.resetMs,
-      });
-      throw refusalOf(longest); // undoes what was taken
+  /** The tightest. Throws too_many_requests, and remembers it, where one refused. */
+  #judge(tenantId: string, standings: Standing[], sinceMs: number): Standing | undefined {
+    const [longest] = standings.filter((s) => s.refused).sort((a, b) => b.resetMs - a.resetMs);
+    if (!longest) return standings.sort((a, b) => a.remaining - b.remaining)[0];
+    this.#remember(nameOf(tenantId, longest.bucket), {
+      standing: longest,
+      untilMs: sinceMs + longest.resetMs,
     });
+    throw refusalOf(longest);
   }
 
   #check(tenantId: string, buckets: readonly Bucket[]): void {

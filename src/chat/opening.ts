@@ -1,16 +1,17 @@
-// The one transaction that opens a turn: the visitor's message stored, and either claimed or left waiting, or neither.
+// What a visitor asks, made ready to be opened: who may take it out of which limits, what is stored of it, and what its
+// model will be told.
 import { createHash } from "node:crypto";
 import type { Tenant } from "../config/config.ts";
 import type { Context } from "../config/placeholders.ts";
-import type { TenantTx } from "../db/db.ts";
 import { CipError } from "../errors.ts";
 import type { Keys } from "../identity/keys.ts";
 import type { Message } from "../model/llm.ts";
 import { compose, historyBytesMax } from "../model/prompt.ts";
 import * as budgets from "../rows/budgets.ts";
-import * as claims from "../rows/claims.ts";
-import * as conversations from "../rows/conversations.ts";
-import * as turns from "../rows/turns.ts";
+import type * as claims from "../rows/claims.ts";
+import { ofMessages, ofReads } from "../rows/limits.ts";
+import type { Admission, Known, Opening, Outcome, Running } from "../rows/openings.ts";
+import type { Turn } from "../rows/turns.ts";
 import type { Trace } from "../trace.ts";
 
 /** Who asks. `address` is undefined for a tenant's backend, whose requests for all its users come from one. */
@@ -33,13 +34,6 @@ export type Question = {
   trace: Trace;
 };
 
-/** Thrown to undo an opening: the tenant has no room now, or somebody else was faster and it must be looked at again. */
-export class Undo {
-  constructor(readonly why: "full" | "raced") {}
-}
-
-/** `claimed` is absent where the turn waits, or was there already. */
-export type Stored = { id: string; claimed?: Claimed };
 /** What is needed to run a turn. */
 export type Claimed = {
   claim: claims.Claim;
@@ -53,78 +47,88 @@ const runsRetrySeconds = 5;
 /** Of the turns that one replaced, the newest; each holds the ids of those before it. */
 const versionsMax = 50;
 
-/** Gives the turn that the request made before, or a new one. Throws `Undo`, and what a question is refused with. */
-export async function store(
-  tx: TenantTx,
-  keys: Keys,
-  visitor: Visitor,
-  question: Question,
-  lease: claims.Lease,
-): Promise<Stored> {
-  const { tenant, userId } = visitor;
+/** What the message is taken out of. To look for a key is to read, and what a backend reads is not limited. */
+export function admissionOf(visitor: Visitor, question: Question): Admission {
+  const { tenant, userId, address } = visitor;
   const idempotency = idempotencyOf(question);
-  // In this order: who finds the turn replaced by the same request, made a moment ago, finds that one too.
-  const [replaced, same] = await Promise.all([
-    question.replaces === undefined ? undefined : turns.get(tx, userId, question.replaces),
-    idempotency && turns.findByKey(tx, userId, idempotency),
-  ]);
-  if (same) return { id: same.id };
-  if (replaced?.superseded_by) throw new CipError("turn_replaced", { turn_id: replaced.superseded_by });
+  const reads = idempotency && address !== undefined ? ofReads(tenant.limits, userId) : [];
+  return { reads, messages: ofMessages(visitor), userId, idempotency };
+}
+
+/** What is stored of it. Throws message_too_long and invalid_body. */
+export function openingOf(
+  keys: Keys,
+  { tenant, userId }: Visitor,
+  question: Question,
+  replaced: Turn | undefined,
+): Opening {
   if (replaced && (question.conversationId ?? replaced.conversation_id) !== replaced.conversation_id)
     throw new CipError("invalid_body", { detail: "replaces: names a turn of another conversation" });
-
-  const turn: turns.NewTurn = {
-    id: Bun.randomUUIDv7(),
-    conversationId: replaced?.conversation_id ?? question.conversationId ?? Bun.randomUUIDv7(),
-    userId,
-    message: question.message ?? replaced?.message ?? "",
-    language: question.language,
-    context: question.context ?? replaced?.context ?? undefined,
-    idempotency,
-    versions: replaced ? [...replaced.versions, replaced.id].slice(-versionsMax) : [],
-    trace: question.trace,
-  };
-  const bytesMax = historyBytesMax(tenant, turn.message);
+  const message = question.message ?? replaced?.message ?? "";
+  const context = question.context ?? replaced?.context ?? undefined;
+  const { language } = question;
+  const bytesMax = historyBytesMax(tenant, message);
   if (bytesMax < 0) {
     throw new CipError("message_too_long", { detail: "The message is longer than the model may be sent." });
   }
-  // Locks are taken in this order everywhere: conversation, visitor, tenant, turns, budgets.
-  const [, unfinished] = await Promise.all([
-    conversations.open(tx, userId, turn.conversationId, turn.message),
-    claims.unfinished(tx, userId),
-  ]);
-  const live = unfinished.find(({ conversation_id }) => conversation_id === turn.conversationId)?.id;
-  const isBusy = unfinished.length >= tenant.limits.concurrentRunsPerVisitorMax;
-  const isRefused = isBusy || (live !== undefined && !question.queue);
-  if (isRefused) {
-    // What is in the way may be of the same request, stored while the locks were waited for.
-    const twin = idempotency && (await turns.findByKey(tx, userId, idempotency));
-    if (twin) return { id: twin.id };
-    if (live && !question.queue) throw new CipError("turn_running", { turn_id: live });
-    throw new CipError("too_many_runs", { retryAfterSeconds: runsRetrySeconds });
-  }
+  return {
+    id: Bun.randomUUIDv7(),
+    conversationId: replaced?.conversation_id ?? question.conversationId ?? Bun.randomUUIDv7(),
+    userId,
+    message,
+    language,
+    context,
+    idempotency: idempotencyOf(question),
+    replaces: replaced?.id,
+    versions: replaced ? [...replaced.versions, replaced.id].slice(-versionsMax) : [],
+    trace: question.trace,
+    queue: question.queue,
+    detached: question.detached,
+    runsMax: tenant.concurrentRunsMax,
+    unfinishedMax: tenant.limits.concurrentRunsPerVisitorMax,
+    historyBytesMax: bytesMax,
+    tokens: budgets.tokensNeeded(tenant, compose(tenant, [], { message, language, context })),
+    budgets: budgets.budgetsOf(keys, { tenant, userId }),
+  };
+}
 
-  const waits = live !== undefined || question.detached;
-  if (!waits && (await claims.isFull(tx, tenant.concurrentRunsMax))) throw new Undo("full");
-  const [claim, isReplaced, history] = await Promise.all([
-    claims.store(tx, turn, waits ? undefined : lease),
-    !replaced || turns.supersede(tx, replaced, turn.id),
-    waits ? [] : turns.history(tx, turn.conversationId, turn.id, bytesMax),
-  ]);
-  if (!claim || !isReplaced) throw new Undo("raced");
-  if (waits) {
-    const refusal = await budgets.refusal(tx, keys, visitor, turn.message);
-    if (refusal) throw refusal;
-    return { id: turn.id };
+/** What its run needs, now that it is stored. */
+export function claimedOf({ tenant }: Visitor, opening: Opening, running: Running): Claimed {
+  const { id, epoch, said, day, tokens } = running;
+  return {
+    claim: { tenantId: tenant.id, turnId: id, epoch },
+    conversationId: opening.conversationId,
+    messages: compose(tenant, said, opening),
+    reservation: budgets.reservationOf(tenant, opening.budgets, day, tokens),
+  };
+}
+
+type Refused = Exclude<Extract<Outcome, { refused: string }>, { refused: "full" | "raced" }>;
+
+/** As the visitor is told of it. */
+export function refusalOf(keys: Keys, { tenant, userId }: Visitor, refused: Refused): CipError {
+  switch (refused.refused) {
+    case "budget_exhausted":
+      return budgets.exhausted(keys, { tenant, userId }, refused.holder, refused.tokens);
+    case "turn_running":
+    case "turn_replaced":
+      return new CipError(refused.refused, { turn_id: refused.id });
+    case "too_many_runs":
+      return new CipError("too_many_runs", { retryAfterSeconds: runsRetrySeconds });
+    default:
+      return new CipError("not_found");
   }
-  const messages = compose(tenant, history, turn);
-  const reservation = await budgets.reserve(tx, keys, visitor, messages);
-  if (reservation instanceof CipError) throw reservation;
-  return { id: turn.id, claimed: { claim, conversationId: turn.conversationId, messages, reservation } };
+}
+
+/** The turn's id. Throws idempotency_conflict where something else was asked under the key. */
+export function sameAs({ id, request_hash }: Known, question: Question): string {
+  if (request_hash !== idempotencyOf(question)?.requestHash)
+    throw new CipError("idempotency_conflict", { turn_id: id });
+  return id;
 }
 
 /** What was asked under the key; on which page, and how the answer is to be delivered, are no part of it. */
-export function idempotencyOf({ idempotencyKey, message, conversationId, replaces, queue }: Question) {
+function idempotencyOf({ idempotencyKey, message, conversationId, replaces, queue }: Question) {
   if (idempotencyKey === undefined) return undefined;
   const asked = JSON.stringify([message, conversationId, replaces, queue]);
   return { key: idempotencyKey, requestHash: createHash("sha256").update(asked).digest("hex") };

@@ -39,11 +39,8 @@ export async function store(
   let otherwise: Outcome = "lost";
   for (;;) {
     try {
-      const settled = await db.tenant(claim.tenantId, async (tx) => {
-        const settled = await settle(tx, claim, parts, ending);
-        if (settled && reservation) await budgets.settle(tx, reservation, ending, parts);
-        return settled;
-      });
+      const used = reservation && budgets.correction(reservation, ending, parts);
+      const settled = await settle(db.of(claim.tenantId), claim, parts, ending, used);
       return settled ? "settled" : otherwise;
     } catch (error) {
       log.error({ err: error, ...marks }, "an answer could not be stored");

@@ -3,18 +3,30 @@ import postgres from "postgres";
 import { CipError } from "../errors.ts";
 import { log } from "../log.ts";
 import * as metrics from "../metrics/metrics.ts";
+import {
+  Batches,
+  callWithin,
+  doBatch,
+  inTransactions,
+  journeysMax,
+  StepError,
+  type Steps,
+  type TenantCalls,
+} from "./batch.ts";
 import { faultOf, isDisconnection, within } from "./dbfault.ts";
 import { slots } from "./slots.ts";
 
 declare const scope: unique symbol;
 /** A transaction that sees one tenant's rows. Queries still name `tenant_id`, for the planner. */
-export type TenantTx = postgres.TransactionSql & { readonly tenantId: string; readonly [scope]: "tenant" };
+export type TenantTx = postgres.TransactionSql & TenantCalls & { readonly [scope]: "tenant" };
 /** A transaction as the owner, across tenants: migrations, checkpoints, sweeps. */
 export type SystemTx = postgres.TransactionSql & { readonly [scope]: "system" };
 
 export type Database = {
   /** Runs `work` in a transaction that sees only the rows of `tenantId`. Throws CipError database_unavailable. */
   tenant<T>(tenantId: string, work: (tx: TenantTx) => Promise<T>): Promise<T>;
+  /** Runs functions of sql/0006_batches.sql for the tenant, together with what others ask at the same time. */
+  of(tenantId: string): TenantCalls;
   /** Runs `work` across tenants. Without `timeoutMs` a statement may take as long as any other. */
   system<T>(work: (tx: SystemTx) => Promise<T>, timeoutMs?: number): Promise<T>;
   /**
@@ -62,20 +74,21 @@ export function openDatabase(source: Source): Database {
     failed.end({ timeout: drainSeconds }).catch(() => {});
   }
 
-  async function transaction<T>(timeoutMs: number, first: First, work: Work<T>): Promise<T> {
+  /** Has `use` work on the pool, where a connection is free for it. */
+  async function connected<T>(
+    timeoutMs: number,
+    use: (pool: postgres.Sql, server: Server) => Promise<T>,
+  ): Promise<T> {
     const release = await slot();
     let current: postgres.Sql | undefined;
     let done: Promise<T> | undefined;
     try {
-      const { prepare, isCitus } = await server();
-      current = pool ??= connect(source, prepare);
-      done = begin(current, (tx) => first(tx, isCitus), work);
+      const known = await server();
+      current = pool ??= connect(source, known.prepare);
+      done = use(current, known);
       return await within(done, timeoutMs + graceMs);
     } catch (error) {
-      const fault = faultOf(error);
-      if (fault) metrics.databaseErrors.inc({ kind: fault });
-      if (fault === "lost" && current) drop(current);
-      throw fault ? unavailable(error) : error;
+      throw failed(error, current);
     } finally {
       // What is overdue still holds the embedded database's one session; a server's connections were dropped.
       if ("socket" in source && done) done.then(release, release);
@@ -83,21 +96,50 @@ export function openDatabase(source: Source): Database {
     }
   }
 
-  return {
-    tenant: (tenantId, work) =>
-      transaction(
-        statementTimeoutMs,
-        (tx, isCitus) =>
-          Promise.all([
-            tx`
+  /** What the caller is told of it. */
+  function failed<E>(error: E, on: postgres.Sql | undefined): E | CipError {
+    const fault = faultOf(error);
+    if (fault) metrics.databaseErrors.inc({ kind: fault });
+    if (fault === "lost" && on) drop(on);
+    return fault ? unavailable(error) : error;
+  }
+
+  function transaction<T>(timeoutMs: number, first: First, work: Work<T>): Promise<T> {
+    return connected(timeoutMs, (pool, { isCitus }) => begin(pool, (tx) => first(tx, isCitus), work));
+  }
+
+  const tenant: Database["tenant"] = (tenantId, work) =>
+    transaction(
+      statementTimeoutMs,
+      (tx, isCitus) =>
+        Promise.all([
+          tx`
               select set_config('app.tenant_id', ${tenantId}, true),
                      set_config('role', 'cip_app', true),
                      ${isCitus ? tx`set_config('citus.propagate_set_commands', 'local', true),` : tx``}
                      ${opening(tx, statementTimeoutMs)}`,
-            isCitus && onWorkers(tx, tenantId),
-          ]),
-        (tx) => work(Object.assign(tx, { tenantId }) as unknown as TenantTx),
-      ),
+          isCitus && onWorkers(tx, tenantId),
+        ]),
+      (tx) => {
+        const call = (steps: Steps) => callWithin(tx, tenantId, steps);
+        return work(Object.assign(tx, { tenantId, call }) as unknown as TenantTx);
+      },
+    );
+
+  const batches = new Batches(
+    async (requests) => {
+      const answers = await connected(statementTimeoutMs, async (sql, { isCitus }) =>
+        isCitus ? undefined : doBatch(sql, requests, statementTimeoutMs),
+      );
+      if (!answers) return Promise.all(requests.map((request) => inTransactions(tenant, request)));
+      return answers.map((answer) => (answer instanceof StepError ? failed(answer, pool) : answer));
+    },
+    "url" in source ? journeysMax : 1,
+  );
+
+  return {
+    tenant,
+    of: (tenantId) => ({ tenantId, call: (steps) => batches.ask({ tenant: tenantId, ...steps }) }),
     system: (work, timeoutMs = statementTimeoutMs) =>
       transaction(
         timeoutMs,

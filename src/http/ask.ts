@@ -47,8 +47,9 @@ export const ask = (services: Services) => {
       // with what is sent, for the connection may be kept for other requests.
       server?.timeout(request, 0);
       return reading(services, caller, request, async (gone) => {
-        Object.assign(set.headers, rateLimitHeaders(await chat.admit(visitor, question)));
-        const opened = await chat.open(visitor, question, gone.signal);
+        const opened = await chat.open(visitor, question, gone.signal, (tightest) =>
+          Object.assign(set.headers, rateLimitHeaders(tightest)),
+        );
         const location = `/v1/${visitor.tenant.id}/turns/${opened.id}`;
         if (delivery === "sse")
           return sse(new Follower(opened, opened.answer, 0, gone.signal), gone, { location });

@@ -196,7 +196,6 @@ class Connection {
     const { acceptLanguage } = this.from;
     const circumstances = { detached: false, idempotencyKey, acceptLanguage, trace };
     const question = questionOf(visitor, body, circumstances);
-    await chat.admit(visitor, question);
     const opened = await chat.open(visitor, question, signal);
     return this.#forward(opened, 0, ref);
   }

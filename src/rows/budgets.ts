@@ -11,7 +11,7 @@ import { tokensOf } from "../model/prompt.ts";
 import type { Ending, Part } from "./turns.ts";
 
 type Spender = { tenant: Tenant; userId: string };
-type Budget = { holder: string; tokensMax: number };
+type Budget = { holder: string; tokens_max: number };
 
 /** Tokens that a turn may use. They count as used until it is settled, and for ever where its process dies before. */
 export type Reservation = { day: string; holders: string[]; tokens: number; requestTokens: number };
@@ -23,12 +23,17 @@ const everybody = "";
  * What bounds this visitor; without a bound nothing is counted. Everybody goes through the rows in this order, so that
  * no two wait for each other, and that of the tenant, which all its visitors share, is locked last.
  */
-function budgetsOf(tx: TenantTx, keys: Keys, { tenant: { limits }, userId }: Spender): Budget[] {
+export function budgetsOf(keys: Keys, { tenant: { id, limits }, userId }: Spender): Budget[] {
   const bounds: [string, number | null | undefined][] = [
-    [keys.holder(tx.tenantId, userId), limits.dailyTokensPerVisitorMax],
+    [keys.holder(id, userId), limits.dailyTokensPerVisitorMax],
     [everybody, limits.dailyTokensMax],
   ];
-  return bounds.flatMap(([holder, tokensMax]) => (tokensMax ? [{ holder, tokensMax }] : []));
+  return bounds.flatMap(([holder, tokensMax]) => (tokensMax ? [{ holder, tokens_max: tokensMax }] : []));
+}
+
+/** What a request may use, its answer included. */
+export function tokensNeeded(tenant: Tenant, messages: readonly Message[]): number {
+  return messages.reduce((sum, { content }) => sum + tokensOf(content), tenant.model.maxTokens);
 }
 
 /**
@@ -42,46 +47,47 @@ export async function reserve(
   spender: Spender,
   messages: readonly Message[],
 ): Promise<Reservation | CipError | undefined> {
-  const budgets = budgetsOf(tx, keys, spender);
+  const budgets = budgetsOf(keys, spender);
+  const tokens = tokensNeeded(spender.tenant, messages);
   if (budgets.length === 0) return undefined;
-  const requestTokens = messages.reduce((sum, { content }) => sum + tokensOf(content), 0);
-  const tokens = requestTokens + spender.tenant.model.maxTokens;
-  const holders = budgets.map(({ holder }) => holder);
-  const rows = await add(tx, holders, tokens);
-  const reservation: Reservation = { day: rows[0]?.day ?? "", holders, tokens, requestTokens };
-  const refused = budgets.find(({ tokensMax }, i) => (rows[i]?.tokens ?? 0) > tokensMax);
-  if (!refused) return reservation;
-  await add(tx, holders, -tokens, reservation.day);
-  return exhausted(spender.tenant.id, refused, tokens);
+  const [row] = await tx<{ reserved: { day: string; exhausted: string | null } }[]>`
+    select reserve(${tx.tenantId}, ${tx.json(budgets)}, ${tokens}) as reserved`;
+  const { day = "", exhausted: whose } = row?.reserved ?? {};
+  return typeof whose === "string"
+    ? exhausted(keys, spender, whose, tokens)
+    : reservationOf(spender.tenant, budgets, day, tokens);
 }
 
-/** Why a turn that is to wait would find no room now. It reserves nothing before it runs. */
-export async function refusal(
-  tx: TenantTx,
-  keys: Keys,
-  spender: Spender,
-  message: string,
-): Promise<CipError | undefined> {
-  const budgets = budgetsOf(tx, keys, spender);
+/** What was reserved of each of the budgets; undefined where there is none. */
+export function reservationOf(
+  { model }: Tenant,
+  budgets: readonly Budget[],
+  day: string,
+  tokens: number,
+): Reservation | undefined {
   if (budgets.length === 0) return undefined;
-  const tokens = tokensOf(message) + spender.tenant.model.maxTokens;
-  const rows = await tx<{ holder: string; tokens: string }[]>`
-    select holder, tokens from budgets
-    where tenant_id = ${tx.tenantId} and day = (now() at time zone 'utc')::date
-      and holder in (${keys.holder(tx.tenantId, spender.userId)}, ${everybody})`;
-  const used = new Map(rows.map((row) => [row.holder, Number(row.tokens)]));
-  const refused = budgets.find(({ holder, tokensMax }) => (used.get(holder) ?? 0) + tokens > tokensMax);
-  return refused && exhausted(spender.tenant.id, refused, tokens);
+  const holders = budgets.map(({ holder }) => holder);
+  return { day, holders, tokens, requestTokens: tokens - model.maxTokens };
+}
+
+/** Of what was reserved, what was not used: negative, or positive where it was more. As the functions in SQL take it. */
+export function correction(
+  { day, holders, tokens, requestTokens }: Reservation,
+  ending: Ending,
+  parts: readonly Part[],
+): { day: string; holders: string[]; spent: number } {
+  return { day, holders, spent: usedBy(ending, parts, requestTokens) - tokens };
 }
 
 /** Puts what the turn has used in the place of what was reserved for it. */
 export async function settle(
   tx: TenantTx,
-  { day, holders, tokens, requestTokens }: Reservation,
+  reservation: Reservation,
   ending: Ending,
   parts: readonly Part[],
 ): Promise<void> {
-  await add(tx, holders, usedBy(ending, parts, requestTokens) - tokens, day);
+  const { day, holders, spent } = correction(reservation, ending, parts);
+  await tx`select spend(${tx.tenantId}, ${tx.json(holders)}, ${spent}, ${day}::text::date)`;
 }
 
 /** What is used or reserved of this day, of those tenants that have used any. */
@@ -103,30 +109,14 @@ function usedBy(ending: Ending, parts: readonly Part[], requestTokens: number): 
   return requestTokens + parts.reduce((sum, { text }) => sum + tokensOf(text), 0);
 }
 
-/** `day` is today unless given. The statements travel together. */
-async function add(
-  tx: TenantTx,
-  holders: readonly string[],
-  tokens: number,
-  day: string | null = null,
-): Promise<{ day: string; tokens: number }[]> {
-  const results = holders.map(async (holder) => {
-    const [row] = await tx<{ day: Date; tokens: string }[]>`
-      insert into budgets as b (tenant_id, day, holder, tokens)
-      values (${tx.tenantId}, coalesce(${day}::text::date, (now() at time zone 'utc')::date), ${holder}, ${tokens})
-      on conflict (tenant_id, day, holder) do update set tokens = b.tokens + excluded.tokens
-      returning day, tokens`;
-    return { day: row?.day.toISOString().slice(0, 10) ?? "", tokens: Number(row?.tokens) };
-  });
-  return Promise.all(results);
-}
-
-function exhausted(tenantId: string, { holder, tokensMax }: Budget, tokens: number): CipError {
+/** Why nothing was reserved: `holder` has not so many tokens left. */
+export function exhausted(keys: Keys, spender: Spender, holder: string, tokens: number): CipError {
+  const tokensMax = budgetsOf(keys, spender).find((budget) => budget.holder === holder)?.tokens_max ?? 0;
   if (tokens > tokensMax) {
     const detail = `One question and its answer may use ${tokens} tokens, and the budget of a whole day is ${tokensMax}.`;
     return new CipError("budget_exhausted", { detail });
   }
-  if (holder === everybody) tell(tenantId);
+  if (holder === everybody) tell(spender.tenant.id);
   const whose = holder === everybody ? "this site's" : "your";
   const detail = `What is left of ${whose} tokens of this day (UTC) is not enough.`;
   return new CipError("budget_exhausted", { detail, retryAfterSeconds: secondsToMidnight() });

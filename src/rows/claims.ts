@@ -1,9 +1,11 @@
 // Claims: which instance runs a turn, and the writes that only it may make. Every one names the claim's epoch.
 
 import type { Context } from "../config/placeholders.ts";
+import type { TenantCalls } from "../db/batch.ts";
 import type { SystemTx, TenantTx } from "../db/db.ts";
 import type { Trace } from "../trace.ts";
-import type { Ending, NewTurn, Part } from "./turns.ts";
+import type { correction } from "./budgets.ts";
+import type { Ending, Part } from "./turns.ts";
 
 /** A turn that an instance runs. Whoever takes it over gets a higher epoch, and the old one can write no more. */
 export type Claim = { tenantId: string; turnId: string; epoch: number };
@@ -18,57 +20,13 @@ const lapse = (tx: TenantTx | SystemTx, { leaseMs }: Lease) =>
   tx`now() + ${leaseMs} * interval '1 millisecond'`;
 
 /**
- * Stores a new turn, running under `lease`, or waiting where `lease` is undefined. Undefined when there is another of
- * its key, or another running one in its conversation.
- */
-export async function store(
-  tx: TenantTx,
-  turn: NewTurn,
-  lease: Lease | undefined,
-): Promise<Claim | undefined> {
-  const [row] = await tx<{ epoch: number }[]>`
-    insert into turns (tenant_id, id, conversation_id, user_id, status, message, language, context, idempotency_key,
-      request_hash, versions, trace, instance_id, lease_until)
-    values (${tx.tenantId}, ${turn.id}, ${turn.conversationId}, ${turn.userId}, ${lease ? "running" : "queued"},
-      ${turn.message}, ${turn.language ?? null}, ${turn.context ? tx.json(turn.context) : null},
-      ${turn.idempotency?.key ?? null}, ${turn.idempotency?.requestHash ?? null}, ${tx.json(turn.versions)}, ${tx.json(turn.trace)},
-      ${lease?.instanceId ?? null}, ${lease ? lapse(tx, lease) : null})
-    on conflict do nothing
-    returning epoch`;
-  return row && { tenantId: tx.tenantId, turnId: turn.id, epoch: row.epoch };
-}
-
-/**
  * Whether `runsMax` turns of the tenant run, on all instances together. Until this transaction ends nobody else of the
  * tenant is told, so that what is added within it is counted; a tenant without a bound pays nothing for this.
  */
 export async function isFull(tx: TenantTx, runsMax: number | undefined): Promise<boolean> {
   if (runsMax === undefined) return false;
-  const [, [row]] = await Promise.all([
-    tx`select pg_advisory_xact_lock(hashtextextended(${`cip running ${tx.tenantId}`}, 0))`,
-    tx<{ count: number }[]>`
-      select count(*)::integer as count from turns where tenant_id = ${tx.tenantId} and status = 'running'`,
-  ]);
-  return (row?.count ?? 0) >= runsMax;
-}
-
-/**
- * The visitor's unfinished turns, on all instances together: of each conversation the running one first, then those that
- * wait, the oldest first. As with `isFull`, what is added within this transaction is counted before anybody else of this
- * visitor is told.
- */
-export async function unfinished(
-  tx: TenantTx,
-  userId: string,
-): Promise<{ id: string; conversation_id: string }[]> {
-  const [, rows] = await Promise.all([
-    tx`select pg_advisory_xact_lock(hashtextextended(${`cip visitor ${tx.tenantId} ${userId}`}, 0))`,
-    tx<{ id: string; conversation_id: string }[]>`
-      select id, conversation_id from turns
-      where tenant_id = ${tx.tenantId} and user_id = ${userId} and status in ('queued', 'running')
-      order by status desc, created_at, id`,
-  ]);
-  return rows;
+  const [row] = await tx<{ full: boolean }[]>`select is_full(${tx.tenantId}, ${runsMax}) as full`;
+  return row?.full ?? true;
 }
 
 /** The tenants that have turns waiting, those with the fewest running ones first. */
@@ -138,18 +96,32 @@ export async function claimOldest(tx: TenantTx, lease: Lease): Promise<Waiting |
   };
 }
 
-/** Writes the end of a run. False where the turn is no longer this run's: somebody else settled or deleted it. */
-export async function settle(tx: TenantTx, claim: Claim, parts: Part[], ending: Ending): Promise<boolean> {
+/**
+ * Writes the end of a run, and into the budgets what it has used. False where the turn is no longer this run's: somebody
+ * else settled or deleted it, and nothing is written.
+ */
+export async function settle(
+  db: TenantCalls,
+  { turnId, epoch }: Claim,
+  parts: Part[],
+  ending: Ending,
+  used?: ReturnType<typeof correction>,
+): Promise<boolean> {
   const done = ending.status === "done" ? ending : undefined;
-  const rows = await tx`
-    update turns set
-      status = ${ending.status}, parts = ${tx.json(parts)}, finished_at = now(), lease_until = null,
-      finish_reason = ${done?.finishReason ?? null},
-      input_tokens = ${done?.usage?.input_tokens ?? null}, output_tokens = ${done?.usage?.output_tokens ?? null},
-      error_code = ${ending.status === "failed" ? ending.code : null}
-    where tenant_id = ${tx.tenantId} and id = ${claim.turnId} and status = 'running' and epoch = ${claim.epoch}
-    returning id`;
-  return rows.length === 1;
+  const { settle_turn } = await db.call({
+    settle_turn: {
+      id: turnId,
+      epoch,
+      parts,
+      status: ending.status,
+      finish_reason: done?.finishReason,
+      input_tokens: done?.usage?.input_tokens,
+      output_tokens: done?.usage?.output_tokens,
+      error_code: ending.status === "failed" ? ending.code : undefined,
+      ...used,
+    },
+  });
+  return (settle_turn as { settled: boolean }).settled;
 }
 
 /** Ends a turn that waits, and asks whoever runs it to end one that runs. */

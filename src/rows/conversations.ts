@@ -8,19 +8,6 @@ export type Conversation = { id: string; user_id: string; title: string; created
 const titleCharsMax = 80;
 const columns = (tx: TenantTx) => tx`id, user_id, title, created_at, updated_at`;
 
-/**
- * Makes sure that the conversation is there and this user's; a new one is titled with the start of `message`.
- * Throws not_found where the id is somebody else's.
- */
-export async function open(tx: TenantTx, userId: string, id: string, message: string): Promise<void> {
-  const rows = await tx`
-    insert into conversations (tenant_id, id, user_id, title)
-    values (${tx.tenantId}, ${id}, ${userId}, ${titleOf(message)})
-    on conflict (tenant_id, id) do update set updated_at = excluded.updated_at where conversations.user_id = excluded.user_id
-    returning id`;
-  if (rows.length === 0) throw new CipError("not_found");
-}
-
 /** One conversation. Throws not_found. */
 export async function get(tx: TenantTx, whose: Whose, id: string): Promise<Conversation> {
   return found(

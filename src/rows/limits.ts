@@ -3,7 +3,8 @@
 
 import type { Limits, Tenant } from "../config/tenants.ts";
 import type { Rate } from "../config/values.ts";
-import type { SystemTx, TenantTx } from "../db/db.ts";
+import type { TenantCalls } from "../db/batch.ts";
+import type { SystemTx } from "../db/db.ts";
 import { CipError } from "../errors.ts";
 import type { Keys } from "../identity/keys.ts";
 
@@ -42,35 +43,39 @@ function bucket(policy: string, rate: Rate | null, whose: string | undefined): B
   return rate ? [{ policy, rate, whose }] : [];
 }
 
-/**
- * Takes one from each of the buckets. Where one is refused the transaction is to be undone, and must hold nothing else;
- * its commit waits for no disk, for the table is unlogged.
- */
-export function take(tx: TenantTx, keys: Keys, buckets: readonly Bucket[]): Promise<Standing[]> {
-  return Promise.all(buckets.map((bucket) => takeOne(tx, keys, bucket)));
+/** Takes one from each of the buckets, or where one refuses, from none of them; gives how each stands. */
+export async function take(db: TenantCalls, keys: Keys, buckets: readonly Bucket[]): Promise<Standing[]> {
+  if (buckets.length === 0) return [];
+  const { take } = await db.call({ take: wanted(db.tenantId, keys, buckets) });
+  return standingsOf(buckets, take as Taken);
 }
 
-/**
- * The clock is read once the row is locked, so that who comes later comes at a later time. `least`: never further from
- * full than empty is, for a row may be from when the limit was another one.
- */
-async function takeOne(tx: TenantTx, keys: Keys, bucket: Bucket): Promise<Standing> {
-  const { policy, rate, whose } = bucket;
-  const spanUs = rate.periodMs * 1000;
-  const stepUs = Math.max(1, Math.floor(spanUs / rate.count)); // rounded down, or the last one would not fit
-  const name = whose === undefined ? policy : `${policy} ${keys.holder(tx.tenantId, whose)}`;
-  const [row] = await tx<{ full_in_us: number }[]>`
-    insert into buckets as b (tenant_id, name, full_at)
-    values (${tx.tenantId}, ${name}, clock_timestamp() + ${stepUs} * interval '1 microsecond')
-    on conflict (tenant_id, name) do update
-      set full_at = least(greatest(b.full_at, clock_timestamp()), clock_timestamp() + ${spanUs} * interval '1 microsecond')
-        + ${stepUs} * interval '1 microsecond'
-    returning (extract(epoch from full_at - clock_timestamp()) * 1000000)::float8 as full_in_us`;
-  const fullInUs = Math.round(row?.full_in_us ?? 0);
-  const refused = fullInUs > spanUs;
-  const remaining = refused ? 0 : Math.floor((spanUs - fullInUs) / stepUs);
-  const nextInUs = fullInUs - spanUs + (refused ? 0 : stepUs);
-  return { bucket, remaining, resetMs: (remaining === 0 ? nextInUs : fullInUs) / 1000, refused };
+/** As the function `take` is asked. */
+export function wanted(tenantId: string, keys: Keys, buckets: readonly Bucket[]) {
+  return buckets.map(({ policy, rate, whose }) => ({
+    name: whose === undefined ? policy : `${policy} ${keys.holder(tenantId, whose)}`,
+    step_us: stepUs(rate),
+    span_us: rate.periodMs * 1000,
+  }));
+}
+
+/** What the function `take` gives, in the order of the buckets. */
+export type Taken = { full_in_us: number[] };
+
+export function standingsOf(buckets: readonly Bucket[], { full_in_us }: Taken): Standing[] {
+  return buckets.map((bucket, i) => {
+    const spanUs = bucket.rate.periodMs * 1000;
+    const fullInUs = full_in_us[i] ?? 0;
+    const refused = fullInUs > spanUs;
+    const remaining = refused ? 0 : Math.floor((spanUs - fullInUs) / stepUs(bucket.rate));
+    const nextInUs = fullInUs - spanUs + (refused ? 0 : stepUs(bucket.rate));
+    return { bucket, remaining, resetMs: (remaining === 0 ? nextInUs : fullInUs) / 1000, refused };
+  });
+}
+
+/** Rounded down, or the last one would not fit. */
+function stepUs({ count, periodMs }: Rate): number {
+  return Math.max(1, Math.floor((periodMs * 1000) / count));
 }
 
 export function refusalOf(standing: Standing): CipError {

@@ -3,7 +3,6 @@
 import type { Context } from "../config/placeholders.ts";
 import type { TenantTx } from "../db/db.ts";
 import { CipError, type ErrorCode } from "../errors.ts";
-import type { Trace } from "../trace.ts";
 import { of, type Whose } from "./users.ts";
 
 export type Part = { type: "reasoning" | "text"; text: string };
@@ -39,6 +38,9 @@ export type Turn = {
   created_at: Date;
   finished_at: Date | null;
 };
+
+/** A turn as a model is told of it later. */
+export type Said = { message: string; answer: string };
 
 const columns = (tx: TenantTx) =>
   tx`id, conversation_id, status, message, parts, finish_reason, input_tokens, output_tokens, error_code, versions,
@@ -89,67 +91,15 @@ export async function inOrder(
     limit ${limit}`;
 }
 
-const historyTurnsMax = 200;
-
-/**
- * What was said before the turn `id`: the last answered turns that fit into `bytesMax` of UTF-8, oldest first,
- * without replaced ones. Reasoning is not history.
- */
+/** What was said before the turn `id`: the last answered turns that fit into `bytesMax` of UTF-8, oldest first. */
 export async function history(
   tx: TenantTx,
   conversationId: string,
   id: string,
   bytesMax: number,
-): Promise<{ message: string; answer: string }[]> {
-  const rows = await tx<{ message: string; answer: string }[]>`
-    select message, answer from (
-      select t.message, a.answer, t.created_at, t.id,
-        sum(octet_length(t.message) + octet_length(a.answer)) over (order by t.created_at desc, t.id desc) as bytes
-      from (
-        select message, parts, created_at, id from turns
-        where tenant_id = ${tx.tenantId} and conversation_id = ${conversationId}
-          and status not in ('queued', 'running') and superseded_by is null
-          and (created_at, id) < (select n.created_at, n.id from turns n where n.tenant_id = ${tx.tenantId} and n.id = ${id})
-        order by created_at desc, id desc
-        limit ${historyTurnsMax}
-      ) t
-      cross join lateral (
-        select string_agg(p ->> 'text', '') as answer
-        from jsonb_array_elements(t.parts) p where p ->> 'type' = 'text'
-      ) a
-      where a.answer <> ''
-    ) answered
-    where bytes <= ${bytesMax}
-    order by created_at desc, id desc`;
-  return rows.reverse();
-}
-
-/** What a visitor asks for. */
-export type NewTurn = {
-  id: string;
-  conversationId: string;
-  userId: string;
-  message: string;
-  language: string | undefined;
-  context: Context | undefined;
-  idempotency: Idempotency | undefined;
-  versions: string[];
-  trace: Trace;
-};
-export type Idempotency = { key: string; requestHash: string };
-
-/** The turn that the visitor opened under this key, if any. Throws idempotency_conflict where something else was asked. */
-export async function findByKey(
-  tx: TenantTx,
-  userId: string,
-  { key, requestHash }: Idempotency,
-): Promise<Turn | undefined> {
-  const [row] = await tx<(Turn & { request_hash: string })[]>`
-    select ${columns(tx)}, request_hash from turns
-    where tenant_id = ${tx.tenantId} and user_id = ${userId} and idempotency_key = ${key}`;
-  if (row && row.request_hash !== requestHash)
-    throw new CipError("idempotency_conflict", { turn_id: row.id });
-  return row;
+): Promise<Said[]> {
+  return tx<Said[]>`
+    select message, answer from history(${tx.tenantId}, ${conversationId}, ${id}, ${bytesMax}) order by said_at, id`;
 }
 
 /** The conversation's turn that is being answered, or else the one that waits the longest for it. */
@@ -165,24 +115,6 @@ export async function findLive(
     order by status desc, created_at, id
     limit 1`;
   return row?.id;
-}
-
-/**
- * Puts the turn `by` in the place of the turn `old` and of all that came after that; those of them that wait need no
- * answer any more. False where another turn has taken the place meanwhile.
- */
-export async function supersede(tx: TenantTx, old: Turn, by: string): Promise<boolean> {
-  const rows = await tx<{ id: string }[]>`
-    update turns set
-      superseded_by = ${by},
-      status = case when status = 'queued' then 'stopped' else status end,
-      finished_at = case when status = 'queued' then clock.now else finished_at end
-    from (select now()) clock
-    where tenant_id = ${tx.tenantId} and conversation_id = ${old.conversation_id} and superseded_by is null
-      and id <> ${by} and (created_at, id) >=
-        (select o.created_at, o.id from turns o where o.tenant_id = ${tx.tenantId} and o.id = ${old.id})
-    returning id`;
-  return rows.some((row) => row.id === old.id);
 }
 
 export type Feedback = { rating: Turn["rating"]; comment: string | null };

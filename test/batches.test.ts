@@ -1,0 +1,102 @@
+// Requests that travel to the database together: each comes back with its own answer, and none of them waits for
+// another's lock, fails with another's mistake or is acknowledged before the disk has it.
+import { beforeAll, expect, test } from "bun:test";
+import { Batches, type CameOf, StepError } from "../src/db/batch.ts";
+import { type Database, openDatabase } from "../src/db/db.ts";
+import { migrate } from "../src/db/migrate.ts";
+import { claimed, opened, opening } from "./openings.ts";
+import { postgresCluster, privateCluster } from "./postgres.ts";
+import { tapped } from "./statements.ts";
+import { atTheEnd, until, within } from "./support.ts";
+
+const lease = { instanceId: Bun.randomUUIDv7(), leaseMs: 45_000 };
+let db: Database;
+let journeys: () => number;
+beforeAll(async () => {
+  const line = await tapped(await (await postgresCluster()).createDatabase());
+  journeys = () => line.transactions.filter(([first]) => first?.sql.includes("call do_batch")).length;
+  db = openDatabase({ url: line.url, poolSize: 5 });
+  atTheEnd(() => db.close());
+  await migrate(db);
+});
+
+const ask = (tenantId: string, userId: string) => claimed(db.of(tenantId), opening({ userId }), lease);
+
+test("many that ask at once, of several tenants, travel in few batches, and each gets its own turn", async () => {
+  const before = journeys();
+  const asked = Array.from({ length: 60 }, (_, i) => [`site-${i % 3}`, `visitor ${i}`] as const);
+  const claims = await Promise.all(asked.map(([tenantId, userId]) => ask(tenantId, userId)));
+  expect(journeys() - before).toBeLessThan(10);
+  const rows = await db.system(
+    (tx) => tx<{ id: string; tenant_id: string; user_id: string }[]>`
+      select id, tenant_id, user_id from turns where tenant_id like 'site-%'`,
+  );
+  const found = new Map(rows.map((row) => [row.id, [row.tenant_id, row.user_id]]));
+  expect(claims.map(({ turnId }) => found.get(turnId))).toEqual(asked.map((one) => [...one]));
+});
+
+test("one alone is on its way at once", async () => {
+  const before = journeys();
+  await ask("alone", "ann");
+  expect(journeys() - before).toBe(1);
+});
+
+test("what is wrong with one of a batch is no other's trouble", async () => {
+  const asked = Array.from({ length: 20 }, (_, i) =>
+    opened(db.of("mixed"), opening({ userId: `${i}`, ...(i === 7 && { conversationId: "no id" }) }), lease),
+  );
+  const outcomes = await Promise.allSettled(asked);
+  const failed = outcomes.flatMap((outcome, i) =>
+    outcome.status === "rejected" ? [[i, outcome.reason]] : [],
+  );
+  expect(failed).toEqual([[7, expect.objectContaining({ code: "22P02" })]]);
+  expect(failed[0]?.[1]).toBeInstanceOf(StepError);
+});
+
+test("who waits for a lock holds up nobody, and has his turn once it is free", async () => {
+  const { promise: free, resolve: release } = Promise.withResolvers<void>();
+  const locked = Promise.withResolvers<void>();
+  const holding = db.system(async (tx) => {
+    await tx`select pg_advisory_xact_lock(hashtextextended('cip visitor locks locked', 0))`;
+    locked.resolve();
+    await free;
+  });
+  await locked.promise;
+  let over = false;
+  const waits = ask("locks", "locked").finally(() => {
+    over = true;
+  });
+  const others = Array.from({ length: 100 }, (_, i) => ask("locks", `${i}`));
+  const among = [ask("locks", "locked"), ...others];
+  await within(Promise.all(others), "the others have their turns");
+  expect(over).toBe(false);
+  release();
+  await holding;
+  expect((await waits).tenantId).toBe("locks");
+  await Promise.all(among);
+});
+
+test("what is acknowledged is on the disk, also where many share one flush", async () => {
+  const cluster = await privateCluster();
+  const durable = openDatabase({ url: await cluster.createDatabase(), poolSize: 5 });
+  atTheEnd(() => durable.close());
+  await migrate(durable);
+  const asked = Array.from({ length: 100 }, (_, i) =>
+    claimed(durable.of("acme"), opening({ userId: `${i}` }), lease),
+  );
+  const claims = await Promise.all(asked);
+  await cluster.restart("immediate", 0); // what was in its memory only is lost
+  const rows = await until(
+    () => durable.system((tx) => tx<{ id: string }[]>`select id from turns`).catch(() => undefined),
+    "the database is back",
+  );
+  expect(new Set(rows.map(({ id }) => id))).toEqual(new Set(claims.map(({ turnId }) => turnId)));
+});
+
+test("who finds no batch to go with within two seconds is told so", async () => {
+  const never = new Promise<(CameOf | Error)[]>(() => {});
+  const batches = new Batches(() => never, 1);
+  void batches.ask({ tenant: "acme" });
+  const refused = await batches.ask({ tenant: "acme" }).catch((error: { code?: string }) => error.code);
+  expect(refused).toBe("database_unavailable");
+});
