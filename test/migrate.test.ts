@@ -145,6 +145,7 @@ describe("a file of sql/", () => {
     "create index concurrently i on turns (tenant_id, rating);",
     "update turns set rating = null;",
     "lock table turns;",
+    "create function f() returns void language plpgsql as $$\nbegin\nend\n$$;\ndelete from turns;",
   ];
   test.each(bad)("may not say: %s", (sql) => {
     expect(wrongIn("9001_bad.sql", sql)).not.toEqual([]);
@@ -155,6 +156,10 @@ describe("a file of sql/", () => {
     ["9001_a.sql", "alter table turns add column a text not null default '', add column b jsonb;"],
     ["9001_a.sql", "alter table turns add constraint c check (message <> '') not valid;"],
     ["9001_a.sql", "create table n (tenant_id text, id uuid); create index i on n (tenant_id);"],
+    [
+      "9001_a.sql",
+      "create function f() returns void language plpgsql as $$\nbegin\n  delete from turns;\nend\n$$;",
+    ],
     ["9001_a.concurrently.sql", "create index concurrently i on turns (tenant_id, rating);"],
   ];
   test.each(good)("may be %s: %s", (name, sql) => {
