@@ -23,7 +23,7 @@ const layers = [
 /** What only some files may import, and which. */
 const reserved: [what: RegExp, where: RegExp][] = [
   [/^(elysia|@elysiajs\/.*)$/, /^http\//],
-  [/^openai($|\/)/, /^model\/llm\.ts$/],
+  [/^openai($|\/)/, /^model\/request\.ts$/],
   [/^postgres$/, /^db\/(db|batch)\.ts$/],
   [/^prom-client$/, /^metrics\/(metrics|histogram)\.ts$/],
   [/^@electric-sql\/pglite|node_modules\/@electric-sql\/pglite/, /^db\/(embedded|session)\.ts$/],

@@ -6,7 +6,7 @@ type Ask = { model: string; messages: { role: string; content: string }[] };
 const tokenMs = 25;
 const quoteCharsMax = 80;
 
-/** Given to the SDK in place of `fetch`: takes a chat completion request, streams its answer. */
+/** In place of `fetch`: takes a chat completion request, streams its answer. */
 export async function demoFetch(_url: unknown, init?: RequestInit): Promise<Response> {
   const { model, messages } = JSON.parse(String(init?.body)) as Ask;
   const question = messages.findLast(({ role }) => role === "user")?.content ?? "";

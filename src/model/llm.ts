@@ -1,14 +1,14 @@
 // Asks the model: messages in, a growing answer out. Whatever is tried again, with the same endpoint or with the
 // fallback, is tried before the first piece of the answer, so that no reader ever sees two beginnings.
 import { setTimeout as sleep } from "node:timers/promises";
-import OpenAI, { APIError, type ClientOptions, OpenAIError } from "openai";
 import { type Endpoint, egressIsSet, type Model } from "../config/config.ts";
 import { log } from "../log.ts";
 import * as metrics from "../metrics/metrics.ts";
 import { Deadline } from "./deadline.ts";
 import { demoFetch } from "./demo.ts";
-import { Fault, refusal, toCipError } from "./fault.ts";
+import { Fault, toCipError } from "./fault.ts";
 import { Splitter } from "./reasoning.ts";
+import { bodyOf, type Fetch, post } from "./request.ts";
 import { type Outcome, read } from "./upstream.ts";
 import { wireFetch } from "./wire.ts";
 
@@ -37,9 +37,6 @@ const backoffMs = 250;
 /** A token is four characters or so; and LLM_EXTRA_BODY may allow the model some more tokens than LLM_MAX_TOKENS. */
 const tokenCharsMax = 64;
 const tailTimeoutMs = 5_000;
-/** Our deadlines end a call, so neither the SDK (after 10 min) nor Bun (after 5 min of silence) may do so before. */
-const sdkTimeoutMs = 2 ** 31 - 1;
-const fetchOptions = { timeout: false } as NonNullable<ClientOptions["fetchOptions"]>;
 
 /** Resolves when the answer is complete. Throws CipError `model_*`, and on abort the signal's reason. */
 export async function complete(call: Call): Promise<Outcome> {
@@ -109,9 +106,11 @@ async function attempt(call: Call, endpoint: Endpoint, endsAt: number): Promise<
     // So until there are headers both times are granted, and with them the first token's time begins.
     const firstDueAt = performance.now() + model.connectTimeoutMs + model.firstTimeoutMs;
     deadline.moveTo(firstDueAt);
-    const response = await clientOf(endpoint, isDemo)
-      .chat.completions.create(requestOf(call, endpoint), { signal: deadline.signal, headers: call.headers })
-      .asResponse();
+    const response = await post(endpoint, bodyOf(model, endpoint, call.messages, call.user), {
+      fetch: isDemo ? demoFetch : egressIsSet() ? patientFetch : wireFetch,
+      headers: call.headers,
+      signal: deadline.signal,
+    });
     deadline.moveTo(Math.min(firstDueAt, performance.now() + model.firstTimeoutMs));
     const charsMax = model.maxTokens * tokenCharsMax;
     return await read(response, { splitter, progress, charsMax, signal: deadline.signal });
@@ -131,62 +130,8 @@ async function attempt(call: Call, endpoint: Endpoint, endsAt: number): Promise<
 /** What is no failure of the model (an abort by the caller, a fault of ours) is thrown on as it is. */
 function faultOf(error: unknown): Fault {
   if (error instanceof Fault) return error;
-  if (!(error instanceof OpenAIError)) throw error;
-  if (error instanceof APIError && error.status) return refusal(error.status, error.headers, error.message);
-  return new Fault("model_failed", `${error.message} ${error.cause ?? ""}`, 0);
+  throw error;
 }
 
-function requestOf({ model, messages, user }: Call, endpoint: Endpoint) {
-  const body = {
-    model: endpoint.name,
-    messages,
-    stream: true,
-    stream_options: { include_usage: true },
-    max_tokens: model.maxTokens,
-    user,
-    ...(model.temperature !== undefined && { temperature: model.temperature }),
-    ...(model.thinking && { thinking: { type: model.thinking === "on" ? "enabled" : "disabled" } }),
-  };
-  return merge(body, model.extraBody) as OpenAI.ChatCompletionCreateParamsStreaming;
-}
-
-/** JSON merge patch (RFC 7396): null removes, objects are merged, everything else replaces. */
-function merge(target: unknown, patch: unknown): unknown {
-  if (!isObject(patch)) return patch;
-  const merged: Record<string, unknown> = isObject(target) ? { ...target } : {};
-  for (const [name, value] of Object.entries(patch)) {
-    if (value === null) delete merged[name];
-    else merged[name] = merge(merged[name], value);
-  }
-  return merged;
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-/** A client lives as long as the configuration its endpoint is part of. */
-const clients = new WeakMap<Endpoint, OpenAI>();
-
-function clientOf(endpoint: Endpoint, demo: boolean): OpenAI {
-  let client = clients.get(endpoint);
-  if (!client) {
-    client = new OpenAI({
-      baseURL: endpoint.baseUrl,
-      apiKey: endpoint.apiKey?.reveal() ?? "none", // the SDK insists on one
-      defaultHeaders: endpoint.apiKey ? {} : { authorization: null },
-      // What is null here the SDK would take from the environment.
-      adminAPIKey: null,
-      organization: null,
-      project: null,
-      webhookSecret: null,
-      logLevel: "off",
-      maxRetries: 0,
-      timeout: sdkTimeoutMs,
-      fetchOptions,
-      fetch: demo ? demoFetch : egressIsSet() ? fetch : wireFetch,
-    });
-    clients.set(endpoint, client);
-  }
-  return client;
-}
+/** Our deadlines end a call, so Bun's own, of five minutes of silence, may not. */
+const patientFetch: Fetch = (url, init) => fetch(url, { ...init, timeout: false } as RequestInit);
