@@ -1,30 +1,63 @@
 // The command line: which command is meant, and in words what went wrong when it cannot be done.
 import { parseArgs } from "node:util";
 import pkg from "../package.json" with { type: "json" };
-import { check } from "./cli/check.ts";
 import { type Command, type Given, Refusal } from "./cli/command.ts";
-import { deleteUser } from "./cli/delete-user.ts";
-import { exporting } from "./cli/export.ts";
-import { health } from "./cli/health.ts";
-import { importing } from "./cli/import.ts";
-import { migrate } from "./cli/migrate.ts";
-import { restore } from "./cli/restore.ts";
-import { secretKey } from "./cli/secret-key.ts";
-import { serve } from "./cli/serve.ts";
-import { explain } from "./explain.ts";
 import { visible } from "./terminal.ts";
+
+const serve: Command = {
+  usage: "",
+  help: "serve visitors and run what waits",
+  options: { role: { type: "string", default: "all" } },
+  load: () => import("./cli/serve.ts"),
+};
 
 /** By the words that call them, in the order in which help shows them. */
 const commands: Record<string, Command> = {
   "": serve,
-  check,
-  health,
-  export: exporting,
-  import: importing,
-  "delete-user": deleteUser,
-  migrate,
-  "secret-key": secretKey,
-  restore,
+  check: {
+    usage: "[tenant]",
+    help: "say whether the settings are sound, and what is in force; with --live, whether it works",
+    options: { live: { type: "boolean", default: false } },
+    load: () => import("./cli/check.ts"),
+  },
+  health: {
+    usage: "",
+    help: "ask the server on this machine whether it is ready: exit status 0 or 1",
+    load: () => import("./cli/health.ts"),
+  },
+  export: {
+    usage: "<tenant> [file]",
+    help: "write all that is stored of a tenant's visitors as JSON Lines",
+    load: () => import("./cli/export.ts"),
+  },
+  import: {
+    usage: "<file>",
+    help: "add what was exported; - reads it from a pipe, --tenant gives it to another tenant",
+    options: { tenant: { type: "string" } },
+    load: () => import("./cli/import.ts"),
+  },
+  "delete-user": {
+    usage: "<tenant> <user_id>",
+    help: "delete all that is stored of a user; --anonymous: the id is one that cip gave",
+    options: { anonymous: { type: "boolean" } },
+    load: () => import("./cli/delete-user.ts"),
+  },
+  migrate: {
+    usage: "",
+    help: "bring the database up to date; --dry-run: only list what is missing",
+    options: { "dry-run": { type: "boolean" } },
+    load: () => import("./cli/migrate.ts"),
+  },
+  "secret-key": {
+    usage: "",
+    help: "print the key that is kept in the database, as a line of .env",
+    load: () => import("./cli/secret-key.ts"),
+  },
+  restore: {
+    usage: "[backup]",
+    help: "put a backup of the embedded database in its place; without a name: list them",
+    load: () => import("./cli/restore.ts"),
+  },
 };
 
 const help = `cip ${pkg.version}: ${pkg.description}
@@ -45,10 +78,12 @@ async function main(args: string[]): Promise<number> {
   if (given.flags.help) return print(help);
   if (given.flags.version) return print(`${pkg.version}\n`);
   try {
-    return await command.run(given);
+    const { run } = await command.load();
+    return await run(given);
   } catch (error) {
-    if (command === serve || error instanceof Refusal) throw error;
-    throw new Refusal(explain(error, `${name} could not be done`));
+    if (error instanceof Refusal) throw error;
+    const { explain } = await import("./explain.ts");
+    throw new Refusal(explain(error, command === serve ? undefined : `${name} could not be done`));
   }
 }
 
@@ -110,6 +145,7 @@ for (const stream of [process.stdout, process.stderr])
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
-  process.stderr.write(`cip: ${visible(error instanceof Refusal ? error.message : explain(error))}\n`);
-  process.exit(error instanceof Refusal ? error.status : 1);
+  if (!(error instanceof Refusal)) throw error;
+  process.stderr.write(`cip: ${visible(error.message)}\n`);
+  process.exit(error.status);
 }

@@ -20,7 +20,15 @@ export async function compile(outfile: string, folder: string, runtime?: Runtime
   const assets = embedded.flatMap((path) => ["--asset", path]);
   // Names are kept (they cost 0.6% of the binary): the log's errors and stacks are read by people.
   const minify = ["--minify-syntax", "--minify-whitespace"];
-  const options = ["--compile", ...minify, "--bytecode", "--format=esm", ...assets];
+  const options = [
+    "--compile",
+    ...minify,
+    "--bytecode",
+    "--splitting",
+    "--format=esm",
+   
+    ...assets,
+  ];
   if (runtime) options.push(`--target=${runtime.target}`, `--compile-executable-path=${runtime.path}`);
   // The working directory is the user's: of what lies there, only what cip itself reads may change what it does.
   options.push("--no-compile-autoload-dotenv", "--no-compile-autoload-bunfig");

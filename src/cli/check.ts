@@ -7,28 +7,23 @@ import { models } from "../check/models.ts";
 import { line, type Result } from "../check/result.ts";
 import { type Config, load, type Tenant } from "../config/config.ts";
 import { log } from "../log.ts";
-import { type Command, Refusal } from "./command.ts";
+import { type Given, Refusal } from "./command.ts";
 
 const shownMax = 10;
 
-export const check: Command = {
-  usage: "[tenant]",
-  help: "say whether the settings are sound, and what is in force; with --live, whether it works",
-  options: { live: { type: "boolean", default: false } },
-  async run({ words: [id], flags }) {
-    log.level = "silent"; // what the parts would log is in what is said here
-    const config = load(process.cwd());
-    const named = id === undefined ? undefined : tenantOf(config, id);
-    process.stdout.write(`${inForce(config, named)}\n`);
-    for (const warning of config.warnings) process.stderr.write(`Warning: ${warning}\n`);
-    if (!flags.live) {
-      const { size } = config.tenants;
-      process.stdout.write(`\nThe settings hold together: ${size === 1 ? "1 site" : `${size} sites`}.\n`);
-      return 0;
-    }
-    return (await live(config, named ? [named] : [...config.tenants.values()])) ? 0 : 1;
-  },
-};
+export async function run({ words: [id], flags }: Given): Promise<number> {
+  log.level = "silent"; // what the parts would log is in what is said here
+  const config = load(process.cwd());
+  const named = id === undefined ? undefined : tenantOf(config, id);
+  process.stdout.write(`${inForce(config, named)}\n`);
+  for (const warning of config.warnings) process.stderr.write(`Warning: ${warning}\n`);
+  if (!flags.live) {
+    const { size } = config.tenants;
+    process.stdout.write(`\nThe settings hold together: ${size === 1 ? "1 site" : `${size} sites`}.\n`);
+    return 0;
+  }
+  return (await live(config, named ? [named] : [...config.tenants.values()])) ? 0 : 1;
+}
 
 function tenantOf({ tenants }: Config, id: string): Tenant {
   const tenant = tenants.get(id);

@@ -1,4 +1,5 @@
-// What a command of the command line is. Each one is a file of this folder and a row of the table in main.ts.
+// What a command of the command line is. Each one is a file of this folder and a row of the table in main.ts, which
+// loads the file of the command that is given and no other: the server would start later for what it never uses.
 import type { ParseArgsOptionsConfig } from "node:util";
 
 /** What came after the command's name. `words` has as many as `usage` names, the optional ones maybe not. */
@@ -10,9 +11,11 @@ export type Command = {
   /** What it does, in a line. */
   help: string;
   options?: ParseArgsOptionsConfig;
-  /** Returns the exit status. Throws Refusal, and what explain() can explain. */
-  run(given: Given): Promise<number>;
+  load(): Promise<{ run: Run }>;
 };
+
+/** Returns the exit status. Throws Refusal, and what explain() can explain. */
+export type Run = (given: Given) => Promise<number>;
 
 /** The command cannot be done; the message says why, in words for the person who gave it. */
 export class Refusal extends Error {

@@ -4,41 +4,35 @@ import { DataDirHeld } from "../db/datadir.ts";
 import { conversations } from "../keep/export.ts";
 import { type Removed, remove } from "../keep/mydata.ts";
 import { keyOf } from "../rows/users.ts";
-import { type Command, Refusal } from "./command.ts";
+import { type Given, Refusal } from "./command.ts";
 import { amount, stored, tenantId, using } from "./stored.ts";
 
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
-export const deleteUser: Command = {
-  usage: "<tenant> <user_id>",
-  help: "delete all that is stored of a user; --anonymous: the id is one that cip gave",
-  options: { anonymous: { type: "boolean" } },
-  async run({ words: [tenant = "", userId = ""], flags }) {
-    const id = tenantId(tenant);
-    if (userId.trim() === "") throw new Refusal("The user's id is empty; nothing was deleted.", 2);
-    if (flags.anonymous && !uuid.test(userId)) throw new Refusal("The id of an anonymous user is a UUID.", 2);
-    const instance = loadInstance(process.cwd());
-    const place = await stored(instance).catch((error: unknown) => {
-      throw error instanceof DataDirHeld ? new Refusal(elsewhere(error, id, userId, flags.anonymous)) : error;
-    });
-    try {
-      const key = flags.anonymous ? userId : keyOf(userId);
-      const removed = await using(instance, () => remove(place.db, id, key));
-      process.stdout.write(`${words(removed)} the user ${userId} of ${id}.\n`);
-      if (isNothing(removed)) {
-        // A name mistyped must not pass for a promise kept.
-        const any = await using(instance, () => place.db.tenant(id, (tx) => conversations(tx, 1, undefined)));
-        if (any.length === 0)
-          process.stderr.write(`cip: nor is anything of anybody else of a tenant ${id}\n`);
-        else if (!flags.anonymous && uuid.test(userId))
-          process.stderr.write("cip: an id that cip gave to an anonymous user needs --anonymous\n");
-      }
-      return 0;
-    } finally {
-      await place.close();
+export async function run({ words: [tenant = "", userId = ""], flags }: Given): Promise<number> {
+  const id = tenantId(tenant);
+  if (userId.trim() === "") throw new Refusal("The user's id is empty; nothing was deleted.", 2);
+  if (flags.anonymous && !uuid.test(userId)) throw new Refusal("The id of an anonymous user is a UUID.", 2);
+  const instance = loadInstance(process.cwd());
+  const place = await stored(instance).catch((error: unknown) => {
+    throw error instanceof DataDirHeld ? new Refusal(elsewhere(error, id, userId, flags.anonymous)) : error;
+  });
+  try {
+    const key = flags.anonymous ? userId : keyOf(userId);
+    const removed = await using(instance, () => remove(place.db, id, key));
+    process.stdout.write(`${words(removed)} the user ${userId} of ${id}.\n`);
+    if (isNothing(removed)) {
+      // A name mistyped must not pass for a promise kept.
+      const any = await using(instance, () => place.db.tenant(id, (tx) => conversations(tx, 1, undefined)));
+      if (any.length === 0) process.stderr.write(`cip: nor is anything of anybody else of a tenant ${id}\n`);
+      else if (!flags.anonymous && uuid.test(userId))
+        process.stderr.write("cip: an id that cip gave to an anonymous user needs --anonymous\n");
     }
-  },
-};
+    return 0;
+  } finally {
+    await place.close();
+  }
+}
 
 function isNothing({ conversations, profile }: Removed): boolean {
   return conversations === 0 && !profile;

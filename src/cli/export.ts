@@ -6,38 +6,34 @@ import { loadInstance } from "../config/config.ts";
 import type { Database } from "../db/db.ts";
 import type { Counts } from "../keep/archive.ts";
 import { countTurns, pieces } from "../keep/export.ts";
-import { type Command, Refusal } from "./command.ts";
+import { type Given, Refusal } from "./command.ts";
 import { progress } from "./progress.ts";
 import { amount, stored, tenantId, using } from "./stored.ts";
 
 /** As a shell has it for a program that SIGPIPE ended: whoever read has read enough. */
 const brokenPipe = 141;
 
-export const exporting: Command = {
-  usage: "<tenant> [file]",
-  help: "write all that is stored of a tenant's visitors as JSON Lines",
-  async run({ words: [tenant = "", name] }) {
-    const file = name === "-" ? undefined : name;
-    const id = tenantId(tenant);
-    const instance = loadInstance(process.cwd());
-    const place = await stored(instance);
-    try {
-      const counts: Counts = { users: 0, conversations: 0, turns: 0 };
-      await using(instance, () => write(place.db, id, file, counts));
-      const { users, conversations, turns } = counts;
-      const said = `${amount(conversations, "conversation")} with ${amount(turns, "turn")}, ${amount(users, "user")}`;
-      if (file !== undefined) process.stdout.write(`Exported of ${id}: ${said}.\n`);
-      if (users + conversations === 0)
-        process.stderr.write(`cip: nothing is stored of a tenant ${id}; the export is empty\n`);
-      return 0;
-    } catch (error) {
-      if (file === undefined && isBrokenPipe(error)) return brokenPipe;
-      throw error;
-    } finally {
-      await place.close();
-    }
-  },
-};
+export async function run({ words: [tenant = "", name] }: Given): Promise<number> {
+  const file = name === "-" ? undefined : name;
+  const id = tenantId(tenant);
+  const instance = loadInstance(process.cwd());
+  const place = await stored(instance);
+  try {
+    const counts: Counts = { users: 0, conversations: 0, turns: 0 };
+    await using(instance, () => write(place.db, id, file, counts));
+    const { users, conversations, turns } = counts;
+    const said = `${amount(conversations, "conversation")} with ${amount(turns, "turn")}, ${amount(users, "user")}`;
+    if (file !== undefined) process.stdout.write(`Exported of ${id}: ${said}.\n`);
+    if (users + conversations === 0)
+      process.stderr.write(`cip: nothing is stored of a tenant ${id}; the export is empty\n`);
+    return 0;
+  } catch (error) {
+    if (file === undefined && isBrokenPipe(error)) return brokenPipe;
+    throw error;
+  } finally {
+    await place.close();
+  }
+}
 
 async function write(db: Database, id: string, file: string | undefined, counts: Counts): Promise<void> {
   const bar = progress();

@@ -4,55 +4,49 @@ import { load } from "../config/config.ts";
 import { read, type Tally } from "../keep/import.ts";
 import { LineError } from "../keep/lines.ts";
 import { open } from "../place.ts";
-import { type Command, Refusal } from "./command.ts";
+import { type Given, Refusal } from "./command.ts";
 import { progress } from "./progress.ts";
 import { amount, tenantId, using } from "./stored.ts";
 
-export const importing: Command = {
-  usage: "<file>",
-  help: "add what was exported; - reads it from a pipe, --tenant gives it to another tenant",
-  options: { tenant: { type: "string" } },
-  async run({ words: [file = ""], flags }) {
-    const other = flags.tenant === undefined ? undefined : tenantId(flags.tenant as string);
-    const source = sourceOf(file);
-    const { instance, tenants } = load(process.cwd());
-    const place = await open(instance);
-    const bar = progress();
-    let stopped = false;
-    const stop = () => {
-      stopped = true;
+export async function run({ words: [file = ""], flags }: Given): Promise<number> {
+  const other = flags.tenant === undefined ? undefined : tenantId(flags.tenant as string);
+  const source = sourceOf(file);
+  const { instance, tenants } = load(process.cwd());
+  const place = await open(instance);
+  const bar = progress();
+  let stopped = false;
+  const stop = () => {
+    stopped = true;
+  };
+  // The second one ends the process where it stands: every transaction is whole or not there.
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, stop);
+  try {
+    const tell = (tally: Tally) => {
+      bar.show(source.share(), amount(turnsIn(tally), "turn"));
+      return !stopped;
     };
-    // The second one ends the process where it stands: every transaction is whole or not there.
-    for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, stop);
-    try {
-      const tell = (tally: Tally) => {
-        bar.show(source.share(), amount(turnsIn(tally), "turn"));
-        return !stopped;
-      };
-      const { tenantId: into, tally } = await using(instance, () =>
-        read(place.db, source.chunks(), other, tell),
+    const { tenantId: into, tally } = await using(instance, () =>
+      read(place.db, source.chunks(), other, tell),
+    );
+    bar.end();
+    process.stdout.write(summary(into, tally));
+    if (!tenants.get(into))
+      process.stderr.write(
+        `cip: there is no tenant ${into} here, so nobody can see this yet; --tenant names another one\n`,
       );
-      bar.end();
-      process.stdout.write(summary(into, tally));
-      if (!tenants.get(into))
-        process.stderr.write(
-          `cip: there is no tenant ${into} here, so nobody can see this yet; --tenant names another one\n`,
-        );
-      if (stopped)
-        throw new Refusal("Stopped. What was read is stored; the same command does the rest.", 130);
-      return 0;
-    } catch (error) {
-      if (!(error instanceof LineError)) throw error;
-      const before = error.number > 1 ? "What comes before it is imported. " : "";
-      throw new Refusal(
-        `${file}: line ${error.number} ${error.message}.\n${before}Mend the file, or export it anew, and import it again.`,
-      );
-    } finally {
-      bar.end();
-      await place.close();
-    }
-  },
-};
+    if (stopped) throw new Refusal("Stopped. What was read is stored; the same command does the rest.", 130);
+    return 0;
+  } catch (error) {
+    if (!(error instanceof LineError)) throw error;
+    const before = error.number > 1 ? "What comes before it is imported. " : "";
+    throw new Refusal(
+      `${file}: line ${error.number} ${error.message}.\n${before}Mend the file, or export it anew, and import it again.`,
+    );
+  } finally {
+    bar.end();
+    await place.close();
+  }
+}
 
 type Source = { chunks(): AsyncIterable<Uint8Array>; share(): number | undefined };
 

@@ -4,30 +4,26 @@ import { join, resolve } from "node:path";
 import { loadInstance } from "../config/config.ts";
 import * as backup from "../db/backup.ts";
 import { lock } from "../db/datadir.ts";
-import { type Command, Refusal } from "./command.ts";
+import { type Given, Refusal } from "./command.ts";
 
-export const restore: Command = {
-  usage: "[backup]",
-  help: "put a backup of the embedded database in its place; without a name: list them",
-  async run({ words: [name] }) {
-    const { dataDir, databaseUrl } = loadInstance(process.cwd());
-    if (databaseUrl !== undefined)
-      throw new Refusal("DATABASE_URL is set: restore that database with PostgreSQL's own tools.");
-    if (name === undefined) return print(table(backup.list(dataDir), dataDir));
-    const path = find(name, dataDir);
-    const unlock = lock(dataDir);
-    try {
-      const aside = await backup.restore(dataDir, path).catch((error: Error) => {
-        throw new Refusal(`${path} cannot be restored, and nothing was changed: ${error.message}`);
-      });
-      return print(
-        `Restored ${path}.\n${aside ? `The database that was there is now ${aside}; delete it when all is well.\n` : ""}`,
-      );
-    } finally {
-      unlock();
-    }
-  },
-};
+export async function run({ words: [name] }: Given): Promise<number> {
+  const { dataDir, databaseUrl } = loadInstance(process.cwd());
+  if (databaseUrl !== undefined)
+    throw new Refusal("DATABASE_URL is set: restore that database with PostgreSQL's own tools.");
+  if (name === undefined) return print(table(backup.list(dataDir), dataDir));
+  const path = find(name, dataDir);
+  const unlock = lock(dataDir);
+  try {
+    const aside = await backup.restore(dataDir, path).catch((error: Error) => {
+      throw new Refusal(`${path} cannot be restored, and nothing was changed: ${error.message}`);
+    });
+    return print(
+      `Restored ${path}.\n${aside ? `The database that was there is now ${aside}; delete it when all is well.\n` : ""}`,
+    );
+  } finally {
+    unlock();
+  }
+}
 
 /** The backup of that name, or the file. */
 function find(name: string, dataDir: string): string {
