@@ -2,7 +2,7 @@
 import type { Instance } from "./config/config.ts";
 import { instanceId, lock } from "./db/datadir.ts";
 import { type Database, openDatabase } from "./db/db.ts";
-import { type Embedded, openEmbedded } from "./db/embedded.ts";
+import type { Embedded } from "./db/embedded.ts";
 import { verifyIsolation } from "./db/isolation.ts";
 import { migrate } from "./db/migrate.ts";
 import { DatabaseStartError } from "./explain.ts";
@@ -53,6 +53,7 @@ export async function connect({ databaseUrl, databasePoolSize, dataDir }: Instan
     return { db, instanceId: id, embedded: undefined, close };
   }
   const unlock = lock(dataDir);
+  const { openEmbedded } = await import("./db/embedded.ts");
   const embedded = await openEmbedded(dataDir);
   const db = openDatabase(embedded);
   const close = async () => {

@@ -7,7 +7,6 @@ import { Queue } from "./chat/queue.ts";
 import { Runs } from "./chat/runs.ts";
 import type { Config, Role } from "./config/config.ts";
 import { Reload } from "./config/reload.ts";
-import { keep as keepBackups } from "./db/backup.ts";
 import { createApp } from "./http/app.ts";
 import { loadKeys } from "./identity/keys.ts";
 import { clearAway } from "./keep/janitor.ts";
@@ -48,9 +47,12 @@ export async function serve(config: Config, role: Role): Promise<void> {
     const clearing = new AbortController();
     clearAway(place.db, config.tenants, clearing.signal);
     watchEventLoop(clearing.signal);
-    if (place.embedded) keepBackups(place.embedded, instance, clearing.signal);
+    if (place.embedded) {
+      const backups = await import("./db/backup.ts");
+      backups.keep(place.embedded, instance, clearing.signal);
+    }
     void reload.run(clearing.signal);
-    const app = await createApp({ config, db: place.db, keys: runs.keys, runs, chat }, role !== "worker");
+    const app = createApp({ config, db: place.db, keys: runs.keys, runs, chat }, role !== "worker");
     // Elysia would let a second process listen on the same port and take half of the requests.
     const { server } = app.listen({ port: instance.port, hostname: instance.host, reusePort: false });
     end = async () => {

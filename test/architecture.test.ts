@@ -25,7 +25,7 @@ const reserved: [what: RegExp, where: RegExp][] = [
   [/^(elysia|@elysiajs\/.*)$/, /^http\//],
   [/^openai($|\/)/, /^model\/request\.ts$/],
   [/^postgres$/, /^db\/(db|batch)\.ts$/],
-  [/^prom-client$/, /^metrics\/(metrics|histogram)\.ts$/],
+  [/^prom-client($|\/)/, /^metrics\/(metrics|histogram)\.ts$/],
   [/^@electric-sql\/pglite|node_modules\/@electric-sql\/pglite/, /^db\/(embedded|session)\.ts$/],
 ];
 

@@ -1,7 +1,5 @@
 // The HTTP server put together: routes under /v1/{tenant}, the pages, and one way for everything that goes wrong.
-import { openapi } from "@elysiajs/openapi";
 import { type AnyElysia, Elysia } from "elysia";
-import pkg from "../../package.json" with { type: "json" };
 import { CipError, errors } from "../errors.ts";
 import { marksOf, requestIdOf, traceOf } from "../trace.ts";
 import { ask } from "./ask.ts";
@@ -15,6 +13,7 @@ import { health } from "./health.ts";
 import { methodsAt, pathOf, unrouted } from "./methods.ts";
 import { metrics } from "./metrics.ts";
 import { mydataRoutes } from "./mydata.ts";
+import { openapi } from "./openapi.ts";
 import { pages } from "./pages.ts";
 import { probe } from "./probe.ts";
 import { expected, problem } from "./problem.ts";
@@ -26,7 +25,7 @@ import { turns } from "./turns.ts";
 import { visitors } from "./visitors.ts";
 
 /** `forVisitors`: false where an instance only runs waiting turns, and is asked for nothing but its health. */
-export async function createApp(services: Services, forVisitors: boolean): Promise<AnyElysia> {
+export function createApp(services: Services, forVisitors: boolean): AnyElysia {
   const { publicUrl, trustedProxies } = services.config.instance;
   const ofAll = headersOfAll(publicUrl);
   /** What log lines say of a request. */
@@ -93,24 +92,7 @@ export async function createApp(services: Services, forVisitors: boolean): Promi
       answered(request, route, errors[refusal.code][0], marks);
       return wantsPage(request) ? errorPage(refusal, request, requestId) : problem(refusal, requestId);
     })
-    .use(
-      openapi({
-        path: "/openapi",
-        specPath: "/openapi.json",
-        provider: null,
-        exclude: { paths: ["/openapi.json"] },
-        documentation: {
-          info: { title: "cip", version: pkg.version, description: pkg.description },
-          ...(publicUrl && { servers: [{ url: publicUrl }] }),
-          components: {
-            securitySchemes: {
-              visitor: { type: "http", scheme: "bearer", description: "From POST /v1/{tenant}/visitors" },
-              backend: { type: "http", scheme: "bearer", description: "One of the site's API_KEYS" },
-            },
-          },
-        },
-      }),
-    )
+    .use((all) => all.use(openapi(all, publicUrl)))
     .use(health(services))
     .use(probe(services))
     .use(metrics(services));
@@ -124,7 +106,7 @@ export async function createApp(services: Services, forVisitors: boolean): Promi
     .use(conversationRoutes(services))
     .use(mydataRoutes(services))
     .use(embed(services))
-    .use(await pages(services));
+    .use(pages(services));
 }
 
 /** What Bun lets through though it is not HTTP, or not the handshake that it says it is. Throws bad_request. */

@@ -1,14 +1,16 @@
 // Files that a browser may keep for a while and then asks about: with an entity tag, and 304 where nothing changed
 // (RFC 9110, 13.1.2).
+import type { BunFile } from "bun";
+
 export type File = {
-  body: string | Uint8Array<ArrayBuffer>;
+  body: string | Uint8Array<ArrayBuffer> | BunFile;
   etag: string;
   headers: Readonly<Record<string, string>>;
 };
 
 const maxAgeSeconds = 300;
 
-export function file(body: File["body"], headers: File["headers"]): File {
+export function file(body: Exclude<File["body"], BunFile>, headers: File["headers"]): File {
   const caching = { "cache-control": `public, max-age=${maxAgeSeconds}` };
   return { body, etag: `"${Bun.hash(body).toString(36)}"`, headers: { ...caching, ...headers } };
 }

@@ -1,18 +1,17 @@
 // The pages: the chat that an iframe shows, the demo site, the files they need, and what browsers ask for unbidden.
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { staticPlugin } from "@elysiajs/static";
 import { Elysia } from "elysia";
 import { asset } from "../assets.ts";
 import { CipError } from "../errors.ts";
-import { file, served } from "./cached.ts";
+import { type File, file, served } from "./cached.ts";
 import { chatPage } from "./chatpage.ts";
 import { demoHeaders } from "./headers.ts";
 import { type Services, tenantOf } from "./services.ts";
 
 const built = asset("dist/public");
 
-export const pages = async (services: Services) => {
+export const pages = (services: Services) => {
   const chat = readFileSync(join(built, "chat.html"), "utf8");
   const demo = readFileSync(join(built, "demo.html"), "utf8");
   /** The demo site vouches for nobody. */
@@ -23,17 +22,7 @@ export const pages = async (services: Services) => {
 
   return (
     new Elysia({ detail: { hide: true } })
-      .use(
-        await staticPlugin({
-          assets: join(built, "assets"),
-          prefix: "/assets",
-          alwaysStatic: true,
-          indexHTML: false,
-          maxAge: 31_536_000, // the names carry a hash of the content
-          directive: "public",
-          detail: { hide: true },
-        }),
-      )
+      .use(assets)
       .get(
         "/",
         () => new Response(demo.replaceAll("{{tenant}}", shown()?.id ?? ""), { headers: demoHeaders }),
@@ -60,6 +49,21 @@ export const pages = async (services: Services) => {
       })
   );
 };
+
+/** What the pages load, each file at an address of its own: nothing else of the file system is within reach. */
+function assets(app: Elysia): Elysia {
+  const folder = join(built, "assets");
+  for (const name of readdirSync(folder)) {
+    // The name carries a hash of the content.
+    const kept: File = {
+      body: Bun.file(join(folder, name)),
+      etag: `"${name}"`,
+      headers: { "cache-control": "public, max-age=31536000" },
+    };
+    app.get(`/assets/${name}`, ({ headers }) => served(kept, headers["if-none-match"]));
+  }
+  return app;
+}
 
 /** Chats are found through the sites they are on. */
 const robots = file("User-agent: *\nDisallow: /\n", { "content-type": "text/plain; charset=utf-8" });

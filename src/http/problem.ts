@@ -83,11 +83,13 @@ function invalid(error: ValidationError): CipError {
 /** In words that help, where TypeBox would show a pattern or no more than that there is a choice. */
 function wanted({ type, schema, message }: ValueError): string {
   if (type === ValueErrorType.StringPattern && schema.examples)
-    return `Expected text as ${choice.format(schema.examples)}`;
-  return type === ValueErrorType.Union ? `Expected ${choice.format(new Set(kindsOf(schema)))}` : message;
+    return `Expected text as ${choiceOf(schema.examples)}`;
+  return type === ValueErrorType.Union ? `Expected ${choiceOf(new Set(kindsOf(schema)))}` : message;
 }
 
-const choice = new Intl.ListFormat("en", { type: "disjunction" });
+function choiceOf(words: Iterable<string>): string {
+  return new Intl.ListFormat("en", { type: "disjunction" }).format(words);
+}
 
 function kindsOf(schema: TSchema): string[] {
   return schema.anyOf?.flatMap(kindsOf) ?? [String(schema.const ?? schema.format ?? schema.type)];
