@@ -79,6 +79,7 @@ async function main(args: string[]): Promise<number> {
   if (given.flags.version) return print(`${pkg.version}\n`);
   try {
     const { run } = await command.load();
+    if (command !== serve) Bun.unsafe.setJITPolicy(1); // see build/build.ts; the server does so itself, once it listens
     return await run(given);
   } catch (error) {
     if (error instanceof Refusal) throw error;

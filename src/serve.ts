@@ -66,6 +66,7 @@ export async function serve(config: Config, role: Role): Promise<void> {
     const port = server?.port ?? instance.port;
     process.stdout.write(banner(config, role, port));
     log.info({ version: pkg.version, role, port }, "listening");
+    Bun.unsafe.setJITPolicy(1); // what runs from here on, runs often: see build/build.ts
   } catch (error) {
     await place.close();
     throw error;
