@@ -20,8 +20,6 @@ export async function open(instance: Instance): Promise<Place> {
   const place = await connect(instance);
   try {
     await ready(instance, async () => {
-      // Migrations may take their time, the first answer may not: whatever is at that address, it is not a database.
-      await place.db.system((tx) => tx`select 1`);
       await migrate(place.db);
       await verifyIsolation(place.db);
     });

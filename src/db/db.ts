@@ -57,10 +57,16 @@ export function openDatabase(source: Source): Database {
 
   /** Asked once, before the first transaction; where there was no answer, the next one asks again. */
   function server(): Promise<Server> {
-    known ??= meet(source).catch((error: unknown) => {
-      known = undefined;
-      throw error;
-    });
+    known ??= meet(source).then(
+      ({ asked, ...server }) => {
+        pool = asked;
+        return server;
+      },
+      (error: unknown) => {
+        known = undefined;
+        throw error;
+      },
+    );
     return known;
   }
 
@@ -171,19 +177,25 @@ const embeddedServer: Server = { prepare: true, isCitus: false };
  * Who answers is not who the connection was made to where a pooler is in between. That may hand each transaction another
  * connection, on which the statements that were prepared are not there (PgBouncer before 1.21), and the package takes
  * that badly: what it then repeats, it repeats out of order. The other setting is there where Citus is loaded.
+ *
+ * Gives the pool that it asked through as well, where that may go on: a second connection would cost every start 7 ms.
  */
-async function meet(source: Source): Promise<Server> {
-  const first = connect(source);
+async function meet(source: Source): Promise<Server & { asked: postgres.Sql | undefined }> {
+  const pool = connect(source, true);
+  let prepare = false;
   try {
-    const asked = first<{ pid: number; citus: string | null }[]>`
-      select pg_backend_pid() as pid, current_setting('citus.propagate_set_commands', true) as citus`;
+    // This one statement is never prepared.
+    const asked = pool.unsafe<{ pid: number; citus: string | null }[]>(
+      "select pg_backend_pid() as pid, current_setting('citus.propagate_set_commands', true) as citus",
+    );
     const { 0: row, state } = await within(asked, statementTimeoutMs);
-    const server = { prepare: row?.pid === state.pid, isCitus: typeof row?.citus === "string" };
-    if (!server.prepare) log.info("the database is reached through a pooler: statements are not prepared");
-    if (server.isCitus) log.info("the database is a Citus coordinator");
-    return server;
+    prepare = row?.pid === state.pid;
+    const isCitus = typeof row?.citus === "string";
+    if (!prepare) log.info("the database is reached through a pooler: statements are not prepared");
+    if (isCitus) log.info("the database is a Citus coordinator");
+    return { prepare, isCitus, asked: prepare ? pool : undefined };
   } finally {
-    first.end({ timeout: drainSeconds }).catch(() => {});
+    if (!prepare) pool.end({ timeout: drainSeconds }).catch(() => {});
   }
 }
 

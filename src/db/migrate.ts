@@ -35,6 +35,7 @@ export function pending(db: Database): Promise<Migration[]> {
  */
 export async function migrate(db: Database): Promise<string[]> {
   const applied: string[] = [];
+  // Migrations may take their time, the first answer may not: then it is no database, whatever is at that address.
   for (const migration of await pending(db))
     if ((await patiently(db, migration)) === "applied") applied.push(migration.name);
   return applied;
