@@ -1,13 +1,9 @@
 // Starts the parts in the order they need one another, and ends them in the reverse order.
-
+import { setImmediate } from "node:timers/promises";
 import pkg from "../package.json" with { type: "json" };
 import { banner } from "./banner.ts";
-import { Chat } from "./chat/chat.ts";
-import { Queue } from "./chat/queue.ts";
-import { Runs } from "./chat/runs.ts";
 import type { Config, Role } from "./config/config.ts";
 import { Reload } from "./config/reload.ts";
-import { createApp } from "./http/app.ts";
 import { loadKeys } from "./identity/keys.ts";
 import { clearAway } from "./keep/janitor.ts";
 import { log } from "./log.ts";
@@ -40,10 +36,10 @@ export async function serve(config: Config, role: Role): Promise<void> {
   // A mistake in the handling of one request must not end those of all others.
   process.on("unhandledRejection", (error) => log.error({ err: error }, "a promise failed unhandled"));
 
-  const place = await open(instance);
+  const [place, parts] = await Promise.all([open(instance), load()]);
   try {
-    const { runs, queue } = await prepare(place, config, role);
-    const chat = new Chat(place.db, runs, queue);
+    const { runs, queue } = await prepare(place, config, role, parts);
+    const chat = new parts.Chat(place.db, runs, queue);
     const clearing = new AbortController();
     clearAway(place.db, config.tenants, clearing.signal);
     watchEventLoop(clearing.signal);
@@ -52,18 +48,17 @@ export async function serve(config: Config, role: Role): Promise<void> {
       backups.keep(place.embedded, instance, clearing.signal);
     }
     void reload.run(clearing.signal);
-    const app = createApp({ config, db: place.db, keys: runs.keys, runs, chat }, role !== "worker");
-    // Elysia would let a second process listen on the same port and take half of the requests.
-    const { server } = app.listen({ port: instance.port, hostname: instance.host, reusePort: false });
+    const app = parts.createApp({ config, db: place.db, keys: runs.keys, runs, chat }, role !== "worker");
+    const server = parts.listen(app, { port: instance.port, hostname: instance.host });
     end = async () => {
       await runs.drain(instance.drainMs);
       queue.close();
       clearing.abort();
-      await Promise.race([server?.stop(), Bun.sleep(flushMs)]);
-      await server?.stop(true);
+      await Promise.race([server.stop(), Bun.sleep(flushMs)]);
+      await server.stop(true);
       await place.close();
     };
-    const port = server?.port ?? instance.port;
+    const port = server.port ?? instance.port;
     process.stdout.write(banner(config, role, port));
     log.info({ version: pkg.version, role, port }, "listening");
     Bun.unsafe.setJITPolicy(1); // what runs from here on, runs often: see build/build.ts
@@ -73,7 +68,32 @@ export async function serve(config: Config, role: Role): Promise<void> {
   }
 }
 
-async function prepare({ db, instanceId, embedded }: Place, { instance, tenants }: Config, role: Role) {
+type Parts = Awaited<ReturnType<typeof load>>;
+
+/**
+ * Loads what serves, while the database is asked. The evaluation of a module holds up everything else, so they come one
+ * after the other, and in between what has arrived from the database meanwhile is answered.
+ */
+async function load() {
+  await setImmediate();
+  const { Runs } = await import("./chat/runs.ts");
+  await setImmediate();
+  const { Queue } = await import("./chat/queue.ts");
+  const { Chat } = await import("./chat/chat.ts");
+  await setImmediate();
+  await import("./http/schemas.ts"); // and with them the framework
+  await setImmediate();
+  const { createApp } = await import("./http/app.ts");
+  const { listen } = await import("./http/listen.ts");
+  return { Runs, Queue, Chat, createApp, listen };
+}
+
+async function prepare(
+  { db, instanceId, embedded }: Place,
+  { instance, tenants }: Config,
+  role: Role,
+  { Runs, Queue }: Parts,
+) {
   return ready(instance, async () => {
     const keys = await loadKeys(db, instance.secretKey, instance.secretKeyPrevious);
     const runs = new Runs(db, keys, { instanceId, leaseMs: instance.leaseMs }, instance.leaseRenewMs);

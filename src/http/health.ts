@@ -11,14 +11,15 @@ const ok = { status: "ok" } as const;
 const lookMs = 1_000;
 
 export const health = ({ db, runs }: Services) => {
-  let look: Promise<unknown> | undefined;
+  // The first look is the start's own: it has just been at work on the database, with the migrations done.
+  let look: Promise<unknown> | undefined = Promise.resolve();
+  const forget = () => setTimeout(() => (look = undefined), lookMs);
+  forget();
 
   /** Anybody may ask, as often as he likes: what one look saw holds for all who ask meanwhile and within a second. */
   function canWork(): Promise<unknown> {
     // The migrations are done before the server listens; the table that only they make is still there.
-    look ??= db
-      .system((tx) => tx`select from migrations limit 1`)
-      .finally(() => setTimeout(() => (look = undefined), lookMs));
+    look ??= db.system((tx) => tx`select from migrations limit 1`).finally(forget);
     return look;
   }
 
