@@ -156,6 +156,8 @@ describe("a page", () => {
     for (const path of parts) {
       const { headers } = await call(site.url, "GET", path);
       expect(headers.get("cache-control")).toBe("public, max-age=31536000");
+      const again = { headers: { "if-none-match": headers.get("etag") ?? "" } };
+      expect((await call(site.url, "GET", path, again)).status).toBe(304);
     }
   });
 
