@@ -20,15 +20,7 @@ export async function compile(outfile: string, folder: string, runtime?: Runtime
   const assets = embedded.flatMap((path) => ["--asset", path]);
   // Names are kept (they cost 0.6% of the binary): the log's errors and stacks are read by people.
   const minify = ["--minify-syntax", "--minify-whitespace"];
-  const options = [
-    "--compile",
-    ...minify,
-    "--bytecode",
-    "--splitting",
-    "--format=esm",
-
-    ...assets,
-  ];
+  const options = ["--compile", ...minify, "--bytecode", "--splitting", "--format=esm", ...assets];
   // What a start runs, it runs once: compiled to machine code as eagerly as usual, it would take a third longer. So the
   // binary begins with thresholds that many times as high, and says itself when it is done with its start.
   options.push("--compile-jit-policy=16");
