@@ -21,9 +21,9 @@ function hear(...pieces: Buffer[]): Heard {
       heard.status = head.status;
       heard.headers = Object.fromEntries(head.headers);
     },
-    body(bytes) {
+    body(bytes, from, to) {
       expect([heard.status !== undefined, heard.ended]).toEqual([true, false]);
-      heard.body += Buffer.from(bytes).toString("latin1");
+      heard.body += bytes.toString("latin1", from, to);
     },
     end() {
       expect(heard.ended).toBe(false);

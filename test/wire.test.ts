@@ -7,7 +7,7 @@ import { Connection } from "../src/model/connection.ts";
 import { Pool } from "../src/model/pool.ts";
 import { Splitter } from "../src/model/reasoning.ts";
 import { read } from "../src/model/upstream.ts";
-import { readerOf, wireFetch } from "../src/model/wire.ts";
+import { wireFetch } from "../src/model/wire.ts";
 import { type Script, upstream } from "./scripted.ts";
 import { freePort, leftOut, repository, until, untilItExits, within } from "./support.ts";
 
@@ -31,7 +31,7 @@ async function failure(promise: Promise<unknown>) {
   return outcome.error as Error & { code?: string };
 }
 
-const reading = (response: Response) => readerOf(response, response.body as ReadableStream<Uint8Array>);
+const reading = (response: Response) => (response.body as ReadableStream<Uint8Array>).getReader();
 
 async function readAll(response: Response): Promise<Buffer> {
   const parts: Uint8Array[] = [];

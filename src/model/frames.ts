@@ -4,6 +4,31 @@ import { Fault } from "./fault.ts";
 
 const bufferedCharsMax = 1024 * 1024;
 
+/**
+ * Bytes as text (UTF-8, without a byte order mark). A decoder that remembers half a character from one read to the next
+ * is made only where one was cut in two: it takes three times as long, and memory in each stream.
+ */
+export class Utf8 {
+  #begun = false;
+  #isCut = false;
+  #decoder: TextDecoder | undefined;
+
+  text(bytes: Buffer, from: number, to: number): string {
+    if (from === to) return "";
+    const wasCut = this.#isCut;
+    // No character but those of ASCII ends in such a byte; what it may cut short is as wrong to either decoder.
+    this.#isCut = (bytes[to - 1] as number) >= 0x80;
+    let text: string;
+    if (wasCut || this.#isCut) {
+      this.#decoder ??= new TextDecoder("utf-8", { ignoreBOM: true });
+      text = this.#decoder.decode(bytes.subarray(from, to), { stream: true });
+    } else text = bytes.toString("utf8", from, to);
+    if (this.#begun || text === "") return text;
+    this.#begun = true;
+    return text.startsWith("\ufeff") ? text.slice(1) : text;
+  }
+}
+
 /** One event stream (WHATWG HTML, 9.2.6) cut into frames; of a frame only its data counts here. */
 export class Frames {
   #buffer = "";

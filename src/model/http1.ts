@@ -3,8 +3,15 @@
 
 export type Head = { status: number; headers: Headers };
 
-/** Is told of the response in order: `head`, any number of `body`, `end`. */
-export type Receiver = { head(head: Head): void; body(bytes: Uint8Array): void; end(): void };
+/**
+ * Is told of the response in order: `head`, any number of `body`, `end`. What belongs to the body is said by where it
+ * begins and ends in the bytes that came: a view of them would cost more than all else here.
+ */
+export type Receiver = {
+  head(head: Head): void;
+  body(bytes: Buffer, from: number, to: number): void;
+  end(): void;
+};
 
 type State =
   | "head"
@@ -58,7 +65,7 @@ export class ResponseParser {
           at = this.#readBody(bytes, at);
           break;
         case "rest":
-          this.#to.body(bytes.subarray(at));
+          this.#to.body(bytes, at, bytes.length);
           return;
         case "done":
           this.#persistent = false; // nobody asked for more
@@ -133,7 +140,7 @@ export class ResponseParser {
   #readBody(bytes: Buffer, at: number): number {
     const end = Math.min(bytes.length, at + this.#left);
     this.#left -= end - at;
-    this.#to.body(at === 0 && end === bytes.length ? bytes : bytes.subarray(at, end));
+    this.#to.body(bytes, at, end);
     if (this.#left === 0) {
       if (this.#state === "chunk") this.#startLine("chunk-end");
       else this.#end();

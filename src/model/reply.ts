@@ -1,12 +1,21 @@
-// One response as it comes in over a connection: its head, then bytes for the one who reads. What came between two
-// reads is joined, so a reader pays one promise for each read, and a buffer that is full stops the connection.
+// One response as it comes in over a connection: its head, then bytes, handed on as they come to one who drinks, or
+// joined between two reads for one who reads. A buffer that is full stops the connection.
 import { type Head, ResponseParser } from "./http1.ts";
 
-/** What reading a body takes; a `ReadableStreamDefaultReader` is one. */
-export type ByteReader = {
-  read(): Promise<{ done: boolean; value?: Uint8Array | undefined }>;
-  /** Ends the reading, and the connection if there was more to read. */
-  cancel(): Promise<void>;
+/** Is handed a body as it comes. Told of nothing after `end` or `fail`. */
+export type Drinker = {
+  bytes(bytes: Buffer, from: number, to: number): void;
+  /** What came together has been handed over. */
+  pause(): void;
+  end(): void;
+  fail(reason: unknown): void;
+};
+
+export type Body = {
+  /** Hands over what has come, and from now on what comes. */
+  drink(drinker: Drinker): void;
+  /** Ends it, and the connection if there was more to come. */
+  cancel(): void;
 };
 
 /** The connection, as far as what comes in can direct it. */
@@ -15,15 +24,16 @@ export type Flow = { pause(): void; resume(): void; close(): void };
 const bufferedBytesMax = 256 * 1024;
 const atEnd = { done: true } as const;
 
-export class Reply implements ByteReader {
+export class Reply implements Body {
   readonly #head = Promise.withResolvers<Head>();
   readonly #parser = new ResponseParser(this);
   readonly #flow: Flow;
-  #parts: Uint8Array[] = [];
+  #parts: Buffer[] = [];
   #bytes = 0;
   #paused = false;
   #waiting: PromiseWithResolvers<{ done: boolean; value?: Uint8Array }> | undefined;
   #failure: { reason: unknown } | undefined;
+  #drinker: Drinker | undefined;
   /** A first byte has come. */
   begun = false;
   /** All has come. */
@@ -45,6 +55,7 @@ export class Reply implements ByteReader {
   push(bytes: Buffer): void {
     this.begun = true;
     this.#parser.push(bytes);
+    this.#drinker?.pause();
     this.#deliver();
     if (this.#bytes <= bufferedBytesMax || this.ended || this.#paused) return;
     this.#paused = true;
@@ -68,15 +79,20 @@ export class Reply implements ByteReader {
     this.#head.resolve(head);
   }
 
-  body(bytes: Uint8Array): void {
-    this.#parts.push(bytes);
-    this.#bytes += bytes.length;
+  body(bytes: Buffer, from: number, to: number): void {
+    if (this.#drinker) {
+      this.#drinker.bytes(bytes, from, to);
+    } else {
+      this.#parts.push(bytes.subarray(from, to));
+      this.#bytes += to - from;
+    }
   }
 
   end(): void {
     this.ended = true;
   }
 
+  /** Resolves with what has come since the last one. A body is either read or drunk. */
   read(): Promise<{ done: boolean; value?: Uint8Array }> {
     this.#waiting = Promise.withResolvers();
     const { promise } = this.#waiting;
@@ -84,13 +100,27 @@ export class Reply implements ByteReader {
     return promise;
   }
 
-  async cancel(): Promise<void> {
+  drink(drinker: Drinker): void {
+    this.#drinker = drinker;
+    if (this.#parts.length > 0) {
+      const bytes = this.#take();
+      drinker.bytes(bytes, 0, bytes.length);
+      drinker.pause();
+    }
+    this.#deliver();
+  }
+
+  cancel(): void {
     this.#waiting?.resolve(atEnd);
     this.#waiting = undefined;
+    this.#drinker = undefined;
     if (!this.ended) this.#flow.close();
   }
 
   #deliver(): void {
+    const drinker = this.#drinker;
+    if (this.ended) drinker?.end();
+    else if (this.#failure) drinker?.fail(this.#failure.reason);
     const waiting = this.#waiting;
     if (!waiting) return;
     if (this.#parts.length > 0) waiting.resolve({ done: false, value: this.#take() });
@@ -100,8 +130,8 @@ export class Reply implements ByteReader {
     this.#waiting = undefined;
   }
 
-  #take(): Uint8Array {
-    const [first, ...others] = this.#parts as [Uint8Array, ...Uint8Array[]];
+  #take(): Buffer {
+    const [first, ...others] = this.#parts as [Buffer, ...Buffer[]];
     const bytes = others.length === 0 ? first : Buffer.concat(this.#parts, this.#bytes);
     this.#parts = [];
     this.#bytes = 0;

@@ -1,12 +1,14 @@
 // Reads a model's response: bytes to frames, frames to deltas, deltas to an outcome. The hot path of the server:
-// it makes one promise for each read rather than each token, and never buffers more than one frame.
+// it makes one promise for each answer, is called with what comes, and never buffers more than one frame.
+import { Completion, type Usage } from "./completion.ts";
 import { Fault } from "./fault.ts";
-import { Frames, Whole } from "./frames.ts";
+import { Frames, Utf8, Whole } from "./frames.ts";
 import type { Splitter } from "./reasoning.ts";
-import type { ByteReader } from "./reply.ts";
-import { readerOf } from "./wire.ts";
+import type { Body, Drinker } from "./reply.ts";
+import { bodyOf } from "./wire.ts";
 
-export type Usage = { input_tokens: number; output_tokens: number };
+export type { Usage } from "./completion.ts";
+
 export type Outcome = { finishReason: "stop" | "length" | "content-filter"; usage: Usage | null };
 
 export type Reading = {
@@ -26,7 +28,6 @@ const finishReasons = new Map<unknown, Outcome["finishReason"]>([
 ]);
 
 const lingerMs = 1_000;
-const streaming = { stream: true };
 
 /** Reads to the end. Throws a `Fault`, or the reason of an abort; the connection is closed then. */
 export async function read(response: Response, reading: Reading): Promise<Outcome> {
@@ -36,155 +37,124 @@ export async function read(response: Response, reading: Reading): Promise<Outcom
     response.body?.cancel().catch(() => {});
     throw new Fault("model_failed", `the response is no event stream but ${type}`);
   }
-  const completion = new Completion(reading.splitter, reading.charsMax);
-  const take = (data: string) => completion.take(data);
-  const reader = readerOf(response, response.body);
-  // The SDK passes an abort on only for as long as somebody holds the body, which may be read another way.
-  const cancel = () => void reader.cancel().catch(() => {});
-  reading.signal.addEventListener("abort", cancel, { once: true });
-  try {
-    await drink(reader, whole ? new Whole(take) : new Frames(take), completion, reading);
-    const finishReason = finishReasons.get(completion.finishReason);
-    if (finishReason) {
-      reading.splitter.end();
-      reading.progress(true);
-      return { finishReason, usage: completion.usage };
-    }
-    const code = whole ? "model_failed" : "model_incomplete";
-    throw new Fault(code, `the answer ended with the finish reason ${completion.finishReason}`);
-  } finally {
-    if (completion.done) linger(reader);
-    else cancel();
-  }
+  return new Draught(bodyOf(response, response.body), whole, reading).drink();
 }
 
-async function drink(
-  reader: ByteReader,
-  framing: Frames | Whole,
-  completion: Completion,
-  { splitter, progress, signal }: Reading,
-): Promise<void> {
-  const decoder = new TextDecoder();
-  for (;;) {
-    let bytes: Uint8Array | undefined;
-    try {
-      bytes = (await reader.read()).value;
-    } catch (error) {
-      // What breaks after the finish reason breaks nothing; before it, an abort ends in an error or in a plain end.
-      if (!signal.aborted && !completion.finished) throw broken(error, splitter.appended);
-    }
-    if (signal.aborted && !(completion.finished && signal.reason instanceof Fault)) throw signal.reason;
-    if (!bytes) break;
-    try {
-      framing.push(decoder.decode(bytes, streaming));
-    } finally {
-      if (completion.heard) progress(completion.finished);
-      completion.heard = false;
-    }
-    if (completion.done || completion.full) break;
+/** One body on its way to an outcome. */
+class Draught implements Drinker {
+  readonly #body: Body;
+  readonly #whole: boolean;
+  readonly #reading: Reading;
+  readonly #completion: Completion;
+  readonly #framing: Frames | Whole;
+  readonly #utf8 = new Utf8();
+  readonly #outcome = Promise.withResolvers<Outcome>();
+  /** The outcome is known. */
+  #over = false;
+  /** What is wrong with what came; told when what was right before it has been passed on. */
+  #wrong: { reason: unknown } | undefined;
+  #lingers: Timer | undefined;
+
+  constructor(body: Body, whole: boolean, reading: Reading) {
+    const completion = new Completion(reading.splitter, reading.charsMax);
+    const take = (data: string) => completion.take(data);
+    this.#body = body;
+    this.#whole = whole;
+    this.#reading = reading;
+    this.#completion = completion;
+    this.#framing = whole ? new Whole(take) : new Frames(take);
   }
-  framing.end();
+
+  drink(): Promise<Outcome> {
+    const { signal } = this.#reading;
+    // The SDK passes an abort on only for as long as somebody holds the body, which may be read another way.
+    signal.addEventListener("abort", this.#abort);
+    if (signal.aborted) this.#abort();
+    else this.#body.drink(this);
+    return this.#outcome.promise;
+  }
+
+  bytes(bytes: Buffer, from: number, to: number): void {
+    if (this.#over) this.#leave();
+    if (this.#over || this.#wrong) return;
+    try {
+      this.#framing.push(this.#utf8.text(bytes, from, to));
+    } catch (reason) {
+      this.#wrong = { reason };
+    }
+  }
+
+  pause(): void {
+    const completion = this.#completion;
+    if (this.#over) return;
+    if (completion.heard) this.#reading.progress(completion.finished);
+    completion.heard = false;
+    if (this.#wrong) this.#fail(this.#wrong.reason);
+    else if (completion.done || completion.full) this.#conclude();
+  }
+
+  end(): void {
+    clearTimeout(this.#lingers);
+    if (!this.#over) this.#stop();
+  }
+
+  /** What breaks after the finish reason breaks nothing. */
+  fail(reason: unknown): void {
+    clearTimeout(this.#lingers);
+    if (this.#over) return;
+    if (this.#reading.signal.aborted || this.#completion.finished) this.#stop();
+    else this.#fail(broken(reason, this.#reading.splitter.appended));
+  }
+
+  #abort = (): void => {
+    this.#leave();
+    this.#stop();
+  };
+
+  /** An abort ends the answer, a deadline only one that is not finished. */
+  #stop(): void {
+    const { aborted, reason } = this.#reading.signal;
+    if (aborted && !(this.#completion.finished && reason instanceof Fault)) this.#fail(reason);
+    else this.#conclude();
+  }
+
+  #conclude(): void {
+    const completion = this.#completion;
+    try {
+      this.#framing.end();
+      const finishReason = finishReasons.get(completion.finishReason);
+      const code = this.#whole ? "model_failed" : "model_incomplete";
+      if (!finishReason)
+        throw new Fault(code, `the answer ended with the finish reason ${completion.finishReason}`);
+      this.#reading.splitter.end();
+      this.#reading.progress(true);
+      this.#settle();
+      this.#outcome.resolve({ finishReason, usage: completion.usage });
+    } catch (reason) {
+      this.#fail(reason);
+    }
+  }
+
+  #fail(reason: unknown): void {
+    this.#settle();
+    this.#outcome.reject(reason);
+  }
+
+  /** The end of the body is nearly always there, and once it is read the connection can serve the next call. */
+  #settle(): void {
+    this.#over = true;
+    this.#reading.signal.removeEventListener("abort", this.#abort);
+    if (this.#completion.done) this.#lingers = setTimeout(this.#leave, lingerMs);
+    else this.#leave();
+  }
+
+  #leave = (): void => {
+    clearTimeout(this.#lingers);
+    this.#body.cancel();
+  };
 }
 
 function broken(error: unknown, appended: boolean): Fault {
   const message = `the connection broke: ${error}`;
   return appended ? new Fault("model_incomplete", message) : new Fault("model_failed", message, 0);
-}
-
-/** Waits for the end of the body, which is nearly always there, so that the connection can serve the next call. */
-function linger(reader: ByteReader): void {
-  const cancel = () => void reader.cancel().catch(() => {});
-  const timer = setTimeout(cancel, lingerMs);
-  reader
-    .read()
-    .then(({ done }) => done || cancel(), cancel)
-    .finally(() => clearTimeout(timer));
-}
-
-type Said = { content?: unknown; reasoning_content?: unknown; reasoning?: unknown };
-type Choice = { index?: unknown; delta?: Said | null; message?: Said | null; finish_reason?: unknown } | null;
-type Chunk = { error?: unknown; choices?: Choice[]; usage?: Record<string, unknown> | null } | null;
-
-/** What a chat completion has said so far. Its chunks are not trusted to have any shape at all. */
-class Completion {
-  finishReason: unknown;
-  usage: Usage | null = null;
-  /** `[DONE]` was seen: nothing of interest follows. */
-  done = false;
-  /** Set with each content and the finish reason, cleared by the reader. */
-  heard = false;
-  readonly #splitter: Splitter;
-  #charsLeft: number;
-
-  constructor(splitter: Splitter, charsMax: number) {
-    this.#splitter = splitter;
-    this.#charsLeft = charsMax;
-  }
-
-  /** What follows is not wanted. */
-  get full(): boolean {
-    return this.#charsLeft < 0;
-  }
-
-  get finished(): boolean {
-    return this.finishReason !== undefined;
-  }
-
-  take(data: string): void {
-    if (this.done || this.full || data === "") return;
-    if (data.startsWith("[DONE]")) {
-      this.done = true;
-      return;
-    }
-    const chunk = parse(data);
-    if (typeof chunk !== "object" || chunk === null) throw new Fault("model_failed", "a chunk is no object");
-    if (chunk.error)
-      throw new Fault("model_failed", `an error in the stream: ${JSON.stringify(chunk.error)}`);
-    if (chunk.usage) this.usage = usageOf(chunk.usage) ?? this.usage;
-    const choice = Array.isArray(chunk.choices) ? chunk.choices.find(isFirst) : undefined;
-    if (!choice) return;
-    const said = choice.delta ?? choice.message;
-    if (said) this.#say(said);
-    if (choice.finish_reason) {
-      this.finishReason ??= choice.finish_reason;
-      this.heard = true;
-    }
-  }
-
-  /** DeepSeek and llama.cpp say `reasoning_content`, vLLM, Ollama and OpenRouter `reasoning`, some both alike. */
-  #say({ content, reasoning_content, reasoning }: Said): void {
-    const thought = textOf(reasoning_content) || textOf(reasoning);
-    const text = textOf(content);
-    if (thought !== "") this.#splitter.reasoning(thought);
-    if (text !== "") this.#splitter.text(text);
-    if (thought !== "" || text !== "") this.heard = true;
-    this.#charsLeft -= thought.length + text.length;
-    if (this.full) this.finishReason ??= "length";
-  }
-}
-
-function parse(data: string): Chunk {
-  try {
-    return JSON.parse(data);
-  } catch {
-    // Whole: a key that was cut here would not be known, and taken out, later.
-    throw new Fault("model_failed", `a chunk is not JSON: ${data}`);
-  }
-}
-
-function isFirst(choice: Choice): boolean {
-  return (choice?.index ?? 0) === 0;
-}
-
-function textOf(value: unknown): string {
-  return typeof value === "string" ? value : "";
-}
-
-function usageOf({ prompt_tokens, completion_tokens }: Record<string, unknown>): Usage | null {
-  if (!isCount(prompt_tokens) || !isCount(completion_tokens)) return null;
-  return { input_tokens: prompt_tokens, output_tokens: completion_tokens };
-}
-
-function isCount(value: unknown): value is number {
-  return Number.isInteger(value) && (value as number) >= 0 && (value as number) < 2 ** 31; // as it is stored
 }

@@ -4,7 +4,7 @@ import { isIP } from "node:net";
 import type { Origin } from "./connection.ts";
 import type { Head } from "./http1.ts";
 import { Pool } from "./pool.ts";
-import type { ByteReader, Reply } from "./reply.ts";
+import type { Body, Drinker, Reply } from "./reply.ts";
 
 type Transform = ReadableWritablePair<Uint8Array, Uint8Array>;
 type Post = { origin: Origin; bytes: Buffer };
@@ -26,7 +26,7 @@ const codings = new Map([
 const idleMs = 15_000;
 const idleMax = 1_000;
 const pool = new Pool(idleMs, idleMax);
-const readers = new WeakMap<Response, ByteReader>();
+const replies = new WeakMap<Response, Reply>();
 
 /**
  * `fetch` for POSTs of text. Rejects as `fetch` does: with the signal's reason, or the error of the connection. Left to
@@ -38,13 +38,41 @@ export async function wireFetch(input: string | URL | Request, init: RequestInit
   if (!post) return fetch(input, init);
   const { reply, head } = await exchange(post, init.signal ?? undefined);
   if (!redirects.has(head.status) || !head.headers.has("location")) return toResponse(reply, head);
-  await reply.cancel();
+  reply.cancel();
   return fetch(input, init);
 }
 
-/** Reads the body of a response, past its stream where there is a shorter way. */
-export function readerOf(response: Response, body: ReadableStream<Uint8Array>): ByteReader {
-  return readers.get(response) ?? body.getReader();
+/** The body of a response, past its stream where there is a shorter way. */
+export function bodyOf(response: Response, body: ReadableStream<Uint8Array>): Body {
+  return replies.get(response) ?? new Streamed(body);
+}
+
+class Streamed implements Body {
+  readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
+
+  constructor(body: ReadableStream<Uint8Array>) {
+    this.#reader = body.getReader();
+  }
+
+  drink(drinker: Drinker): void {
+    this.#drain(drinker).then(
+      () => drinker.end(),
+      (error) => drinker.fail(error),
+    );
+  }
+
+  cancel(): void {
+    this.#reader.cancel().catch(() => {});
+  }
+
+  async #drain(drinker: Drinker): Promise<void> {
+    for (;;) {
+      const { done, value } = await this.#reader.read();
+      if (done) return;
+      drinker.bytes(Buffer.from(value.buffer, value.byteOffset, value.byteLength), 0, value.byteLength);
+      drinker.pause();
+    }
+  }
 }
 
 function toPost(url: URL, init: RequestInit): Post | undefined {
@@ -95,7 +123,7 @@ function toResponse(reply: Reply, { status, headers }: Head): Response {
   const coding = headers.get("content-encoding")?.toLowerCase() ?? "identity";
   if (coding !== "identity") return new Response(decoded(reply, body, coding), { status, headers });
   const response = new Response(body, { status, headers });
-  readers.set(response, reply);
+  replies.set(response, reply);
   return response;
 }
 

@@ -1,0 +1,94 @@
+// Frames that are read by comparing: whatever a model's frames have in common, what they say is what parsing them says.
+import { expect, test } from "bun:test";
+import fc from "fast-check";
+import { Completion } from "../src/model/completion.ts";
+import { Splitter } from "../src/model/reasoning.ts";
+import { Template } from "../src/model/template.ts";
+
+type Frame = { text: string; wrap: keyof typeof wraps };
+
+const choice = (content: string, more: object = {}) => ({
+  choices: [{ index: 0, delta: { content }, ...more }],
+});
+/** Frames alike in most, and what differs in them. */
+const wraps = {
+  usual: (text: string) => JSON.stringify({ id: "a", ...choice(text, { finish_reason: null }) }),
+  spaced: (text: string) => `{"choices": [{"index": 0, "delta": {"content": ${JSON.stringify(text)}}}]}`,
+  escaped: (text: string) => `{"choices":[{"delta":{"content":"${escaped(text)}"}}]}`,
+  another: (text: string) => JSON.stringify({ id: "a", choices: [{ index: 1, delta: { content: text } }] }),
+  twice: (text: string) => `{"choices":[{"delta":{"content":${JSON.stringify(text)},"content":"last"}}]}`,
+  elsewhere: (text: string) => JSON.stringify({ "": { content: text }, ...choice(text) }),
+  beside: (text: string) => JSON.stringify({ "": { content: text }, ...choice("a") }),
+  thinking: (text: string) => JSON.stringify({ choices: [{ delta: { content: text, reasoning: "hm" } }] }),
+};
+
+function escaped(text: string): string {
+  return Array.from(
+    { length: text.length },
+    (_, i) => `\\u${text.charCodeAt(i).toString(16).padStart(4, "0")}`,
+  ).join("");
+}
+
+function saidOf(frames: Frame[]): string {
+  let said = "";
+  const splitter = new Splitter((kind, text) => {
+    said += `${kind === "text" ? "" : "|"}${text}`;
+  });
+  const completion = new Completion(splitter, 1_000_000);
+  for (const { wrap, text } of frames) completion.take(wraps[wrap](text));
+  splitter.end();
+  return said;
+}
+
+/** The same, each frame parsed. */
+function parsedOf(frames: Frame[]): string {
+  let said = "";
+  const splitter = new Splitter((kind, text) => {
+    said += `${kind === "text" ? "" : "|"}${text}`;
+  });
+  for (const { wrap, text } of frames) {
+    const [first] = JSON.parse(wraps[wrap](text)).choices;
+    if ((first.index ?? 0) !== 0) continue;
+    if (first.delta.reasoning) splitter.reasoning(first.delta.reasoning);
+    splitter.text(first.delta.content);
+  }
+  splitter.end();
+  return said;
+}
+
+test("frames of any kinds, in any order, say what parsing them says", () => {
+  const unit = fc.constantFrom("a", "b ", '"', "\\", "\n", "\u2028", "é", "🙂", "\ud83d", "{", "}", ",");
+  const text = fc.array(unit, { maxLength: 4 }).map((units) => units.join(""));
+  const names = Object.keys(wraps) as Frame["wrap"][];
+  // Two kinds at a time, so that what is learnt of one is also used.
+  const kinds = fc.tuple(fc.constantFrom(...names), fc.constantFrom(...names));
+  const frames = kinds.chain((pair) =>
+    fc.array(fc.record({ wrap: fc.constantFrom(...pair), text }), { minLength: 1, maxLength: 20 }),
+  );
+  fc.assert(
+    fc.property(frames, (frames) => {
+      expect(saidOf(frames)).toBe(parsedOf(frames));
+    }),
+    { numRuns: 2_000 },
+  );
+});
+
+test("a frame like one before is not parsed again, one that says more or otherwise is", () => {
+  const template = new Template();
+  const textIn = (data: string) => JSON.parse(data).choices[0].delta.content;
+  expect(template.textOf(wraps.usual("a"))).toBeUndefined();
+  template.learn(wraps.usual("a"), "a", textIn);
+  expect(template.textOf(wraps.usual(" naïve 🙂"))).toBe(" naïve 🙂");
+  for (const other of ['"', "\\", "\n"]) expect(template.textOf(wraps.usual(other))).toBeUndefined();
+  const broken = wraps.usual("TAB").replace("TAB", "\t"); // as JSON must not have it
+  for (const other of [broken, wraps.usual("")]) expect(template.textOf(other)).toBeUndefined();
+  expect(template.textOf(wraps.spaced("a"))).toBeUndefined();
+});
+
+test("frames that differ in more than their text are not learnt from for ever", () => {
+  const template = new Template();
+  let asked = 0;
+  for (let i = 0; i < 100; i++)
+    template.learn(JSON.stringify({ id: i, ...choice("a") }), "a", () => void asked++);
+  expect(asked).toBe(8);
+});
