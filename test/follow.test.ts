@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { Answer } from "../src/chat/answer.ts";
 import type { Chunk } from "../src/chat/chunks.ts";
-import { follow } from "../src/chat/follow.ts";
+import { Follower, follow } from "../src/chat/follow.ts";
 import type { Ending, Part } from "../src/rows/turns.ts";
 
 const turn = { id: "t", conversation_id: "c" };
@@ -152,4 +152,11 @@ test("what came while the reader was busy comes as one chunk", async () => {
     offset: 5,
     chunk: { type: "text-delta", id: "0", delta: "a b c" },
   });
+});
+
+test("the start is there to be taken before anything is said", () => {
+  const follower = new Follower(turn, new Answer(), 0, forever());
+  expect(follower.waits).toBe(false);
+  expect(follower.take().map(({ chunk }) => chunk.type)).toEqual(["start"]);
+  expect(follower.waits).toBe(true);
 });

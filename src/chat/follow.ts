@@ -61,9 +61,20 @@ export class Follower {
     return frames;
   }
 
-  /** Until there is more than was taken, or the reader has left; undefined where that is so already. */
+  /** All that is there was taken, and there will be more. */
+  get waits(): boolean {
+    const said = this.over || this.signal.aborted || this.answer.ending;
+    return this.#begun && !said && this.#place.atEnd;
+  }
+
+  /** Calls `wake` whenever there may be more than was taken, and when the reader has left. */
+  onMore(wake: () => void): void {
+    this.#wake = wake;
+  }
+
+  /** `onMore` as a promise; undefined where there is more, or the reader has left, already. */
   more(): Promise<void> | undefined {
-    if (this.over || this.signal.aborted || this.answer.ending || !this.#place.atEnd) return undefined;
+    if (!this.waits) return undefined;
     return new Promise<void>((resolve) => {
       this.#wake = resolve;
     });

@@ -36,7 +36,7 @@ export function sse(follower: Follower, gone: AbortController, extra: Record<str
   const source: Bun.DirectUnderlyingSource<string> = {
     type: "direct",
     async pull(sink) {
-      await write(follower, sink, gone.signal);
+      await new Writer(follower, sink).write();
       if (follower.over) over("whole");
       gone.abort();
     },
@@ -48,39 +48,65 @@ export function sse(follower: Follower, gone: AbortController, extra: Record<str
 
 type Sink = ReadableStreamDirectController;
 
-/** Writes all there is and will be. What a slow reader has not taken is waited for: for it only its place is held. */
-async function write(follower: Follower, sink: Sink, gone: AbortSignal): Promise<void> {
-  const left = new Promise<void>((resolve) => gone.addEventListener("abort", () => resolve()));
-  let isMoving = true;
-  let isFull = false;
-  const timer = setInterval(() => {
-    // The server counts from the last write, taken or not.
-    if (!isMoving && !isFull) void send(heartbeat);
-    isMoving = false;
-  }, heartbeatMs / 2);
-  /** Returns what to wait for where the socket does not take it all yet. Bun's types do not know of that promise. */
-  const send = (text: string): Promise<void> | undefined => {
-    isMoving = true;
-    const written: unknown = sink.write(text);
-    sink.flush();
-    if (!(written instanceof Promise)) return undefined;
-    isFull = true;
-    return Promise.race([written, left]).then(() => {
-      isFull = false;
-    });
-  };
-  while (!follower.over && !gone.aborted) {
-    let text = "";
-    for (const frame of follower.take()) text += encode(frame);
-    if (follower.over) text += done;
-    // An await costs a turn of the microtasks even where there is nothing to wait for.
-    const room = text === "" ? undefined : send(text);
-    if (room) await room;
-    const more = follower.more();
-    if (more) await more;
+/** Writes to one reader whenever he is woken: a promise for each time would be a good part of what a token costs. */
+class Writer {
+  readonly #follower: Follower;
+  readonly #sink: Sink;
+  readonly #over = Promise.withResolvers<void>();
+  #timer: Timer | undefined;
+  #moves = true;
+  #isFull = false;
+
+  constructor(follower: Follower, sink: Sink) {
+    this.#follower = follower;
+    this.#sink = sink;
   }
-  clearInterval(timer);
-  if (!gone.aborted) sink.end();
+
+  /** Until all is written, or the reader has left. */
+  write(): Promise<void> {
+    this.#timer = setInterval(this.#beat, heartbeatMs / 2);
+    this.#follower.onMore(this.#advance);
+    this.#advance();
+    return this.#over.promise;
+  }
+
+  /** The server counts from the last write, taken or not. */
+  #beat = (): void => {
+    if (!this.#moves && !this.#isFull) this.#send(heartbeat);
+    this.#moves = false;
+  };
+
+  /** Writes what is there. What a slow reader has not taken is waited for: for him only his place is held. */
+  #advance = (): void => {
+    const follower = this.#follower;
+    while (!(this.#isFull || follower.waits || follower.over || follower.signal.aborted)) {
+      let text = "";
+      for (const frame of follower.take()) text += encode(frame);
+      if (follower.over) text += done;
+      if (text !== "") this.#send(text);
+    }
+    if (follower.signal.aborted || (follower.over && !this.#isFull)) this.#end();
+  };
+
+  /** Bun's types do not know that a write is a promise where the socket does not take all of it yet. */
+  #send(text: string): void {
+    this.#moves = true;
+    const written: unknown = this.#sink.write(text);
+    this.#sink.flush();
+    if (!(written instanceof Promise)) return;
+    this.#isFull = true;
+    const resume = () => {
+      this.#isFull = false;
+      this.#advance();
+    };
+    written.then(resume, resume);
+  }
+
+  #end(): void {
+    clearInterval(this.#timer);
+    if (!this.#follower.signal.aborted) this.#sink.end();
+    this.#over.resolve();
+  }
 }
 
 /** One frame; `id` where it carries text, for Last-Event-ID (WHATWG HTML, 9.2). JSON has no raw newline in it. */
