@@ -9,33 +9,47 @@ export class Answer {
   ending: Ending | undefined;
   #readers = new Set<() => void>();
   #pending: Part | undefined;
+  /** As many segments are in `#parts` already. */
+  #joined = 0;
   #parts: Part[] = [];
 
   get length(): number {
     return this.segments.at(-1)?.offset ?? 0;
   }
 
-  /** Adds text; readers see it at the next `flush`, so that what arrives together is passed on together. */
+  /** Adds text; it is part of the answer with the next `store`, so that what arrives together is passed on together. */
   append(type: Part["type"], text: string): void {
     if (text === "") return;
     if (this.#pending?.type === type) {
       this.#pending.text += text;
     } else {
-      this.#store();
+      this.store();
       this.#pending = { type, text };
     }
   }
 
   flush(): void {
-    this.#store();
-    this.#wake();
+    this.store();
+    this.wake();
+  }
+
+  /** Makes what was added part of the answer; readers learn of it when they are woken. */
+  store(): void {
+    if (!this.#pending) return;
+    const { type, text } = this.#pending;
+    this.segments.push({ type, text, offset: this.length + text.length });
+    this.#pending = undefined;
+  }
+
+  wake(): void {
+    for (const wake of this.#readers) wake();
   }
 
   /** Nothing is appended after this. */
   end(ending: Ending): void {
-    this.#store();
+    this.store();
     this.ending = ending;
-    this.#wake();
+    this.wake();
   }
 
   /** Calls `wake` at every change until the function it returns is called. */
@@ -56,20 +70,12 @@ export class Answer {
 
   /** The answer as it is stored, at this moment: neighbours of one type joined. */
   parts(): Part[] {
+    for (const { type, text } of this.segments.slice(this.#joined)) {
+      const last = this.#parts.at(-1);
+      if (last?.type === type) last.text += text;
+      else this.#parts.push({ type, text });
+    }
+    this.#joined = this.segments.length;
     return this.#parts.map((part) => ({ ...part }));
-  }
-
-  #store(): void {
-    if (!this.#pending) return;
-    const { type, text } = this.#pending;
-    this.segments.push({ type, text, offset: this.length + text.length });
-    const last = this.#parts.at(-1);
-    if (last?.type === type) last.text += text;
-    else this.#parts.push({ type, text });
-    this.#pending = undefined;
-  }
-
-  #wake(): void {
-    for (const wake of this.#readers) wake();
   }
 }

@@ -1,9 +1,10 @@
 // When the pieces of one answer come: the time to the first, and the gaps between the others. It stands between the
-// model and the answer, in the hot path, and adds some 40 ns to each piece.
+// model and the answer, in the hot path, adds some 40 ns to each piece, and never has readers wait for the first.
 
 import * as metrics from "../metrics/metrics.ts";
 import type { Sink } from "../model/llm.ts";
 import type { Answer } from "./answer.ts";
+import type { Gather } from "./gather.ts";
 
 export class Pace implements Sink {
   readonly #begunMs = performance.now();
@@ -11,7 +12,10 @@ export class Pace implements Sink {
   #lastMs = 0;
   #grown = false;
 
-  constructor(readonly answer: Answer) {}
+  constructor(
+    readonly answer: Answer,
+    readonly gather: Gather,
+  ) {}
 
   append(kind: "reasoning" | "text", text: string): void {
     this.#grown = true;
@@ -19,12 +23,17 @@ export class Pace implements Sink {
   }
 
   flush(nowMs: number): void {
-    this.answer.flush();
     if (!this.#grown) return;
     this.#grown = false;
-    if (this.#firstMs === undefined) this.#begin(nowMs);
-    else metrics.chunkGap.observe((nowMs - this.#lastMs) / 1000);
+    this.answer.store();
+    const gapMs = nowMs - this.#lastMs;
     this.#lastMs = nowMs;
+    if (this.#firstMs === undefined) {
+      this.#begin(nowMs);
+    } else {
+      metrics.chunkGap.observe(gapMs / 1000);
+      this.gather.grown(this.answer, gapMs, nowMs);
+    }
   }
 
   /** In whole milliseconds, for the log; of an answer that never began there is no first. */
@@ -38,6 +47,7 @@ export class Pace implements Sink {
   }
 
   #begin(nowMs: number): void {
+    this.answer.wake();
     this.#firstMs = nowMs - this.#begunMs;
     metrics.firstChunk.observe(this.#firstMs / 1000);
   }

@@ -12,6 +12,7 @@ import { type Claim, checkpoint, type Lease, look } from "../rows/claims.ts";
 import * as turns from "../rows/turns.ts";
 import { headersOf, marksOf, type Trace } from "../trace.ts";
 import { Answer } from "./answer.ts";
+import { Gather } from "./gather.ts";
 import { Observers } from "./observe.ts";
 import { Pace } from "./pace.ts";
 import * as settlement from "./settlement.ts";
@@ -52,6 +53,7 @@ export class Runs {
   #work = new Set<Promise<unknown>>();
   #phase: "open" | "closing" | "cutting" = "open";
   #end = new AbortController();
+  #gather = new Gather();
   #freed = new Set<() => unknown>();
 
   readonly observers: Observers;
@@ -76,7 +78,7 @@ export class Runs {
       reservation,
       marks: { tenant_id: tenant.id, turn_id: claim.turnId, ...marksOf(trace) },
       answer,
-      pace: new Pace(answer),
+      pace: new Pace(answer, this.#gather),
       cut,
       over: Promise.resolve(),
       savedLength: 0,
