@@ -46,6 +46,7 @@ type Run = {
 };
 
 const checkpointMs = 500;
+const storedTogether = 64;
 
 export class Runs {
   #running = new Map<string, Run>();
@@ -200,24 +201,30 @@ export class Runs {
     else answer.end({ status: "interrupted" });
   }
 
-  /** Stores what the answers have gained, renews the claims that are due, and learns which runs are to end. */
+  /** Some at a time: a statement with all there is would hold up the loop for as long as it takes to write it. */
   async #checkpoint(): Promise<void> {
     const runs = [...this.#running.values()];
     if (runs.length === 0) return;
+    const stored = metrics.checkpointDuration.startTimer();
+    for (let i = 0; i < runs.length; i += storedTogether)
+      await this.#store(runs.slice(i, i + storedTogether));
+    stored();
+  }
+
+  /** Stores what the answers have gained, renews the claims that are due, and learns which runs are to end. */
+  async #store(runs: Run[]): Promise<void> {
     const now = Date.now();
     const grown = (run: Run) => run.answer.length > run.savedLength;
     const due = runs.filter((run) => grown(run) || run.renewAt <= now);
     const lengths = due.map((run) => run.answer.length);
     const written = due.map((run) => ({ ...run.claim, parts: grown(run) ? run.answer.parts() : undefined }));
     const others = runs.filter((run) => !due.includes(run)).map((run) => run.claim);
-    const stored = metrics.checkpointDuration.startTimer();
     const [renewed, seen] = await this.db.system((tx) =>
       Promise.all([
         written.length > 0 ? checkpoint(tx, written, this.lease) : [],
         others.length > 0 ? look(tx, others) : [],
       ]),
     );
-    stored();
     for (const [i, run] of due.entries()) {
       run.savedLength = lengths[i] ?? 0;
       run.renewAt = this.#nextRenewal();
