@@ -24,7 +24,8 @@ const codings = new Map([
 
 /** Below the time for which most servers keep a connection. */
 const idleMs = 15_000;
-const idleMax = 1_000;
+/** Each holds some 10 KB; those of a thousand answers that ended together would be a tenth of the process. */
+const idleMax = 128;
 const pool = new Pool(idleMs, idleMax);
 const replies = new WeakMap<Response, Reply>();
 
