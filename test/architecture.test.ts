@@ -24,7 +24,7 @@ const layers = [
 const reserved: [what: RegExp, where: RegExp][] = [
   [/^(elysia|@elysiajs\/.*)$/, /^http\//],
   [/^openai($|\/)/, /^model\/request\.ts$/],
-  [/^postgres$/, /^db\/(db|batch)\.ts$/],
+  [/^postgres$/, /^db\/(db|batch|server)\.ts$/],
   [/^prom-client($|\/)/, /^metrics\/(metrics|histogram)\.ts$/],
   [/^@electric-sql\/pglite|node_modules\/@electric-sql\/pglite/, /^db\/(embedded|session)\.ts$/],
 ];

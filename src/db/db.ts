@@ -1,7 +1,6 @@
 // The only door to the database: every statement runs in a short transaction that belongs to one tenant, or is openly the system's.
-import postgres from "postgres";
+import type postgres from "postgres";
 import { CipError } from "../errors.ts";
-import { log } from "../log.ts";
 import * as metrics from "../metrics/metrics.ts";
 import {
   Batches,
@@ -14,7 +13,19 @@ import {
   type TenantCalls,
 } from "./batch.ts";
 import { faultOf, isDisconnection, within } from "./dbfault.ts";
+import {
+  connect,
+  drainSeconds,
+  embeddedServer,
+  meet,
+  outside,
+  type Server,
+  type Source,
+  statementTimeoutMs,
+} from "./server.ts";
 import { slots } from "./slots.ts";
+
+export type { Source } from "./server.ts";
 
 declare const scope: unique symbol;
 /** A transaction that sees one tenant's rows. Queries still name `tenant_id`, for the planner. */
@@ -37,12 +48,6 @@ export type Database = {
   close(): Promise<void>;
 };
 
-/** Where the database is: a server's address, or a stream of the wire protocol inside this process. */
-export type Source = { url: string; poolSize: number } | { socket: () => unknown };
-
-const statementTimeoutMs = 5_000;
-const connectTimeoutSeconds = 5;
-const drainSeconds = 5;
 const graceMs = 1_000;
 const idleTimeoutMs = 5_000;
 
@@ -160,45 +165,6 @@ export function openDatabase(source: Source): Database {
 type First = (tx: postgres.TransactionSql, isCitus: boolean) => Promise<unknown>;
 type Work<T> = (tx: postgres.TransactionSql) => Promise<T>;
 
-async function outside(source: Source, statement: string): Promise<void> {
-  const own = connect(source);
-  try {
-    await own.unsafe(statement).simple();
-  } finally {
-    own.end({ timeout: drainSeconds }).catch(() => {});
-  }
-}
-
-/** What is at the other end. `isCitus`: a coordinator, which has the rows on other servers, its workers. */
-type Server = { prepare: boolean; isCitus: boolean };
-const embeddedServer: Server = { prepare: true, isCitus: false };
-
-/**
- * Who answers is not who the connection was made to where a pooler is in between. That may hand each transaction another
- * connection, on which the statements that were prepared are not there (PgBouncer before 1.21), and the package takes
- * that badly: what it then repeats, it repeats out of order. The other setting is there where Citus is loaded.
- *
- * Gives the pool that it asked through as well, where that may go on: a second connection would cost every start 7 ms.
- */
-async function meet(source: Source): Promise<Server & { asked: postgres.Sql | undefined }> {
-  const pool = connect(source, true);
-  let prepare = false;
-  try {
-    // This one statement is never prepared.
-    const asked = pool.unsafe<{ pid: number; citus: string | null }[]>(
-      "select pg_backend_pid() as pid, current_setting('citus.propagate_set_commands', true) as citus",
-    );
-    const { 0: row, state } = await within(asked, statementTimeoutMs);
-    prepare = row?.pid === state.pid;
-    const isCitus = typeof row?.citus === "string";
-    if (!prepare) log.info("the database is reached through a pooler: statements are not prepared");
-    if (isCitus) log.info("the database is a Citus coordinator");
-    return { prepare, isCitus, asked: prepare ? pool : undefined };
-  } finally {
-    if (!prepare) pool.end({ timeout: drainSeconds }).catch(() => {});
-  }
-}
-
 /**
  * Citus takes the tenant to its workers, where policies ask for it as well, by the statement only and never by the
  * function; the role it takes along by connecting as it. The statement has no parameters, hence a quoted identifier,
@@ -233,20 +199,6 @@ function begin<T>(pool: postgres.Sql, first: Work<unknown>, work: Work<T>): Prom
       throw error;
     }
   }) as Promise<T>;
-}
-
-function connect(source: Source, prepare = false): postgres.Sql {
-  const options = { connect_timeout: connectTimeoutSeconds, fetch_types: false, onnotice: () => {}, prepare };
-  if ("url" in source) {
-    return postgres(source.url, {
-      ...options,
-      max: source.poolSize,
-      connection: { application_name: "cip" },
-    });
-  }
-  // The embedded database has one session; `socket` is absent from the package's types.
-  const session = { user: "postgres", database: "postgres", ssl: false, socket: source.socket, max: 1 };
-  return postgres({ ...options, ...session } as object);
 }
 
 function unavailable(cause: unknown): CipError {
