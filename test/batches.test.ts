@@ -53,27 +53,35 @@ test("what is wrong with one of a batch is no other's trouble", async () => {
   expect(failed[0]?.[1]).toBeInstanceOf(StepError);
 });
 
-test("who waits for a lock holds up nobody, and has his turn once it is free", async () => {
+test("those who wait for a lock hold up nobody, and have their turns once it is free", async () => {
   const { promise: free, resolve: release } = Promise.withResolvers<void>();
   const locked = Promise.withResolvers<void>();
   const holding = db.system(async (tx) => {
-    await tx`select pg_advisory_xact_lock(hashtextextended('cip visitor locks locked', 0))`;
+    for (let i = 0; i < 3; i++)
+      await tx`select pg_advisory_xact_lock(hashtextextended(${`cip visitor locks locked ${i}`}, 0))`;
     locked.resolve();
     await free;
   });
   await locked.promise;
-  let over = false;
-  const waits = ask("locks", "locked").finally(() => {
-    over = true;
-  });
+  let over = 0;
+  // As many as travel at once, and one more.
+  const waiting = Array.from({ length: 3 }, (_, i) => ask("locks", `locked ${i}`).finally(() => over++));
   const others = Array.from({ length: 100 }, (_, i) => ask("locks", `${i}`));
-  const among = [ask("locks", "locked"), ...others];
-  await within(Promise.all(others), "the others have their turns");
-  expect(over).toBe(false);
+  await within(Promise.all(others), "the others have their turns", 1_500);
+  expect(over).toBe(0);
   release();
   await holding;
-  expect((await waits).tenantId).toBe("locks");
-  await Promise.all(among);
+  await within(Promise.all(waiting), "they have theirs");
+});
+
+test("who waits for a lock for too long is told that the database has no time", async () => {
+  let journeys = 0;
+  const batches = new Batches(async () => {
+    journeys++;
+    return [new StepError("canceling statement due to lock timeout", "55P03", null, {})];
+  }, 1);
+  const refused = await batches.ask({ tenant: "acme" }).catch((error: { code?: string }) => error.code);
+  expect([refused, journeys]).toEqual(["database_unavailable", 2]);
 });
 
 test("what is acknowledged is on the disk, also where many share one flush", async () => {

@@ -31,25 +31,19 @@ export class StepError extends Error {
   }
 }
 
-/** What waits for a lock fails soon where it would hold up others, and is then asked for by itself. */
+/** What waits for a lock for longer would hold up others: it fails, and is then asked for by itself. */
+const sharedPatienceMs = 50;
 const heldUp = ["55P03", "40P01"];
-const sharedPatienceMs = 20;
-/** Canceled for its time, as a statement is by statement_timeout. */
-const canceled = "57014";
 
 type Answer = CameOf & { error?: { code: string; message: string; hint: string | null } };
 
 /** Has the server take all steps of all requests, each step in a transaction of its own. */
-export async function doBatch(sql: postgres.Sql, requests: readonly Request[], timeoutMs: number) {
-  const alone = requests.length === 1;
-  const patience = `${alone ? timeoutMs : sharedPatienceMs}ms`;
+export async function doBatch(sql: postgres.Sql, requests: readonly Request[], patienceMs: number) {
   const [row] = await sql<{ came_of: Answer[] }[]>`
-    call do_batch(${sql.json(requests as unknown as postgres.JSONValue)}, ${patience}, null)`;
+    call do_batch(${sql.json(requests as unknown as postgres.JSONValue)}, ${`${patienceMs}ms`}, null)`;
   return requests.map((_request, i): CameOf | StepError => {
     const { error, ...cameOf } = row?.came_of[i] ?? {};
-    if (!error) return cameOf;
-    const { code, message, hint } = error;
-    return new StepError(message, alone && heldUp.includes(code) ? canceled : code, hint, cameOf);
+    return error ? new StepError(error.message, error.code, error.hint, cameOf) : cameOf;
   });
 }
 
@@ -94,14 +88,15 @@ export async function inTransactions(
 }
 
 /** Has all of the requests done, and gives what came of each, or why it failed. */
-type Journey = (requests: readonly Request[]) => Promise<(CameOf | Error)[]>;
+type Journey = (requests: readonly Request[], patienceMs: number) => Promise<(CameOf | Error)[]>;
 
 type Waiting = { request: Request } & PromiseWithResolvers<CameOf>;
 
-/** With one, all would stand behind a request that waits for a lock; with more, batches are smaller. */
+/** One would be idle while its answers are read; with more, batches are smaller. */
 export const journeysMax = 2;
 const requestsMax = 32;
 const waitMs = 2_000;
+const alonePatienceMs = 5_000;
 
 export class Batches {
   readonly #waiting = new Set<Waiting>();
@@ -123,10 +118,7 @@ export class Batches {
   /** Nobody waits for longer than others wait for a connection. */
   #bound(asked: Waiting): void {
     const timer = setTimeout(() => {
-      if (!this.#waiting.delete(asked)) return;
-      metrics.databaseErrors.inc({ kind: "busy" });
-      const cause = new Error(`no batch departed within ${waitMs} ms`);
-      asked.reject(new CipError("database_unavailable", { retryAfterSeconds: 2 }, { cause }));
+      if (this.#waiting.delete(asked)) giveUp(asked, new Error(`no batch departed within ${waitMs} ms`));
     }, waitMs);
     const over = () => clearTimeout(timer);
     asked.promise.then(over, over);
@@ -144,16 +136,43 @@ export class Batches {
 
   async #travel(batch: Waiting[]): Promise<void> {
     try {
-      const outcomes = await this.journey(batch.map(({ request }) => request));
+      const outcomes = await this.journey(
+        batch.map(({ request }) => request),
+        sharedPatienceMs,
+      );
       for (const [i, asked] of batch.entries()) {
-        const outcome = outcomes[i] ?? new Error("a request came back without an answer");
-        const isHeldUp = batch.length > 1 && outcome instanceof StepError && heldUp.includes(outcome.code);
-        if (isHeldUp) void this.#travel([asked]);
-        else if (outcome instanceof Error) asked.reject(outcome);
-        else asked.resolve(outcome);
+        const outcome = outcomes[i];
+        if (isHeldUp(outcome)) void this.#alone(asked);
+        else finish(asked, outcome);
       }
     } catch (error) {
       for (const asked of batch) asked.reject(error);
     }
   }
+
+  /** Beside the others, who need not wait for it. */
+  async #alone(asked: Waiting): Promise<void> {
+    try {
+      const [outcome] = await this.journey([asked.request], alonePatienceMs);
+      if (isHeldUp(outcome)) giveUp(asked, outcome);
+      else finish(asked, outcome);
+    } catch (error) {
+      asked.reject(error);
+    }
+  }
+}
+
+function isHeldUp(outcome: unknown): outcome is StepError {
+  return outcome instanceof StepError && heldUp.includes(outcome.code);
+}
+
+function giveUp({ reject }: Waiting, cause: Error): void {
+  metrics.databaseErrors.inc({ kind: "busy" });
+  reject(new CipError("database_unavailable", { retryAfterSeconds: 2 }, { cause }));
+}
+
+function finish({ resolve, reject }: Waiting, outcome: CameOf | Error | undefined): void {
+  if (outcome instanceof Error) reject(outcome);
+  else if (outcome) resolve(outcome);
+  else reject(new Error("a request came back without an answer"));
 }

@@ -138,9 +138,9 @@ export function openDatabase(source: Source): Database {
     );
 
   const batches = new Batches(
-    async (requests) => {
+    async (requests, patienceMs) => {
       const answers = await connected(statementTimeoutMs, async (sql, { isCitus }) =>
-        isCitus ? undefined : doBatch(sql, requests, statementTimeoutMs),
+        isCitus ? undefined : doBatch(sql, requests, patienceMs),
       );
       if (!answers) return Promise.all(requests.map((request) => inTransactions(tenant, request)));
       return answers.map((answer) => (answer instanceof StepError ? failed(answer, pool) : answer));
