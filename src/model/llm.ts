@@ -8,13 +8,12 @@ import { Deadline } from "./deadline.ts";
 import { demoFetch } from "./demo.ts";
 import { Fault, toCipError } from "./fault.ts";
 import { Splitter } from "./reasoning.ts";
-import { bodyOf, type Fetch, post } from "./request.ts";
+import { bodyOf, type Fetch, type Message, post } from "./request.ts";
 import { type Outcome, read } from "./upstream.ts";
 import { wireFetch } from "./wire.ts";
 
+export type { Message } from "./request.ts";
 export type { Outcome, Usage } from "./upstream.ts";
-
-export type Message = { role: "system" | "user" | "assistant"; content: string };
 
 /** Receives the answer while it grows; `flush` is called once per upstream read, after that read's `append`s. */
 export type Sink = { append(kind: "reasoning" | "text", text: string): void; flush(nowMs: number): void };

@@ -3,7 +3,8 @@
 import type OpenAI from "openai";
 import type { Endpoint, Model } from "../config/config.ts";
 import { Fault, refusal } from "./fault.ts";
-import type { Message } from "./llm.ts";
+
+export type Message = { role: "system" | "user" | "assistant"; content: string };
 
 type Body = OpenAI.ChatCompletionCreateParamsStreaming;
 export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
