@@ -255,6 +255,9 @@ begin
     from (select now()) clock
     where t.tenant_id = tenant and t.conversation_id = q.conversation_id and t.superseded_by is null and t.id <> q.id
       and (t.created_at, t.id) >= (select o.created_at, o.id from turns o where o.tenant_id = tenant and o.id = q.replaces);
+    if not found then
+      raise exception 'the replaced turn is gone' using errcode = '23505';
+    end if;
   end if;
 
   if q.budgets <> '[]' then
@@ -295,21 +298,24 @@ end
 $$;
 
 -- Does what [{"tenant", "take", "admit", "open_turn", "settle_turn"}, …] ask for, each step in a transaction of its own, so
--- that no lock is held for what comes after it; the steps of one request in this order, up to the first that gives "stop".
--- Gives for each request what came of its steps, or under "error" what failed, which undid that step and harms no other.
--- What several requests have written goes to the disk together, before this returns. Within a statement the server looks
--- at no statement_timeout; what can take long here is to wait for a lock.
-create procedure do_batch(requests jsonb, patience text, inout came_of jsonb) language plpgsql as $$
+-- that no lock is held for what comes after it or while the disk is waited for; the steps of one request in this order, up
+-- to the first that gives "stop". Gives for each request what came of its steps, or under "error" what failed, which undid
+-- that step and harms no other. What was written goes to the disk together, before this returns. Within a statement the
+-- server looks at no statement_timeout: what can take long here is to wait for a lock, and what would begin too late is
+-- not begun, for whoever asked may have been told so by then.
+create procedure do_batch(requests jsonb, patience_ms integer, inout came_of jsonb) language plpgsql as $$
 declare
+  began constant timestamptz := clock_timestamp();
   request jsonb;
   step text;
   came_of_request jsonb;
   came_of_step jsonb;
   tenant text;
+  held_up jsonb := '{}';
   code text;
   message text;
   hint text;
-  together constant boolean := jsonb_array_length(requests) > 1;
+  wrote boolean := false;
 begin
   came_of := '[]';
   for i in 0 .. jsonb_array_length(requests) - 1 loop
@@ -319,11 +325,13 @@ begin
     foreach step in array array['take', 'admit', 'open_turn', 'settle_turn'] loop
       continue when not request ? step;
       perform set_config('app.tenant_id', tenant, true), set_config('role', 'cip_app', true),
-        set_config('lock_timeout', patience, true);
-      if together then
-        perform set_config('synchronous_commit', 'off', true);
-      end if;
+        set_config('synchronous_commit', 'off', true),
+        -- Where one of a tenant's has waited in vain, the next ones are not to wait as long again.
+        set_config('lock_timeout', case when held_up ? tenant then '1ms' else patience_ms || 'ms' end, true);
       begin
+        if clock_timestamp() - began > interval '4 seconds' then
+          raise exception 'the batch took too long' using errcode = '53000';
+        end if;
         case step
           when 'take' then came_of_step := take(tenant, request -> step);
           when 'admit' then came_of_step := admit(tenant, request -> step);
@@ -331,18 +339,22 @@ begin
           when 'settle_turn' then came_of_step := settle_turn(tenant, request -> step);
         end case;
         came_of_request := came_of_request || jsonb_build_object(step, came_of_step);
+        wrote := wrote or came_of_step ?| array['id', 'settled'] and not came_of_step ? 'refused';
       exception when others then
         get stacked diagnostics code = returned_sqlstate, message = message_text, hint = pg_exception_hint;
         came_of_step := '{"stop": true}';
         came_of_request := came_of_request
           || jsonb_build_object('error', jsonb_build_object('code', code, 'message', message, 'hint', hint));
+        if code = '55P03' then
+          held_up := held_up || jsonb_build_object(tenant, true);
+        end if;
       end;
       commit;
       exit when came_of_step -> 'stop' = 'true';
     end loop;
     came_of := came_of || jsonb_build_array(came_of_request);
   end loop;
-  if together then
+  if wrote then
     perform pg_logical_emit_message(true, 'cip', ''); -- of nobody's interest, but its commit flushes those before it
     commit;
   end if;

@@ -1,10 +1,12 @@
 // Requests that travel to the database together: each comes back with its own answer, and none of them waits for
 // another's lock, fails with another's mistake or is acknowledged before the disk has it.
 import { beforeAll, expect, test } from "bun:test";
-import { Batches, type CameOf, StepError } from "../src/db/batch.ts";
+import { batches, type CameOf, Line, StepError } from "../src/db/batch.ts";
 import { type Database, openDatabase } from "../src/db/db.ts";
 import { migrate } from "../src/db/migrate.ts";
-import { claimed, opened, opening } from "./openings.ts";
+import type { Bucket } from "../src/rows/limits.ts";
+import { ask as askWith } from "../src/rows/openings.ts";
+import { claimed, keys, opened, opening } from "./openings.ts";
 import { postgresCluster, privateCluster } from "./postgres.ts";
 import { tapped } from "./statements.ts";
 import { atTheEnd, until, within } from "./support.ts";
@@ -74,13 +76,71 @@ test("those who wait for a lock hold up nobody, and have their turns once it is 
   await within(Promise.all(waiting), "they have theirs");
 });
 
+test("who is let in and then waits for a lock is let in once", async () => {
+  const locked = Promise.withResolvers<void>();
+  const holding = db.system(async (tx) => {
+    await tx`select pg_advisory_xact_lock(hashtextextended('cip visitor once ann', 0))`;
+    locked.resolve();
+    await Bun.sleep(300);
+  });
+  await locked.promise;
+  const once: Bucket = { policy: "once", rate: { count: 1, periodMs: 3_600_000 }, whose: "ann" };
+  const admission = { reads: [], messages: [once], userId: "ann", idempotency: undefined };
+  const came = await askWith(db.of("once"), keys, { admission, opening: opening({ userId: "ann" }) }, lease);
+  expect(came.admitted?.messages).toMatchObject([{ remaining: 0, refused: false }]);
+  expect(came.outcome).toMatchObject({ epoch: 1 });
+  await holding;
+});
+
+test("a text that is no jsonb is its sender's trouble only", async () => {
+  const asked = ["a", "\0", "c", "d", "e"].map((message, i) =>
+    opened(db.of("text"), opening({ userId: `${i}`, message }), lease),
+  );
+  const outcomes = await Promise.allSettled(asked);
+  expect(outcomes.map(({ status }) => status)).toEqual([
+    "fulfilled",
+    "rejected",
+    "fulfilled",
+    "fulfilled",
+    "fulfilled",
+  ]);
+});
+
+test("what would begin too late is not begun", async () => {
+  const locked = Promise.withResolvers<void>();
+  const holding = db.system(async (tx) => {
+    await tx`select pg_advisory_xact_lock(hashtextextended('cip visitor late ann', 0))`;
+    locked.resolve();
+    await Bun.sleep(4_300);
+  }, 6_000);
+  await locked.promise;
+  const requests = ["ann", "bob"].map((user_id) => ({
+    tenant: "late",
+    open_turn: {
+      user_id,
+      id: Bun.randomUUIDv7(),
+      conversation_id: Bun.randomUUIDv7(),
+      queue: false,
+      budgets: [],
+    },
+  }));
+  const came = await db.system(async (tx) => {
+    // As db.ts has it done, with more patience.
+    await tx`commit`.simple();
+    const [row] = await tx`call do_batch(${tx.json(requests)}, 5000, null)`;
+    return row?.came_of;
+  }, 6_000);
+  expect(came[1]).toEqual({ error: expect.objectContaining({ code: "53000" }) });
+  await holding;
+});
+
 test("who waits for a lock for too long is told that the database has no time", async () => {
   let journeys = 0;
-  const batches = new Batches(async () => {
+  const line = batches(async () => {
     journeys++;
     return [new StepError("canceling statement due to lock timeout", "55P03", null, {})];
-  }, 1);
-  const refused = await batches.ask({ tenant: "acme" }).catch((error: { code?: string }) => error.code);
+  }, true);
+  const refused = await line.ask({ tenant: "acme" }).catch((error: { code?: string }) => error.code);
   expect([refused, journeys]).toEqual(["database_unavailable", 2]);
 });
 
@@ -103,8 +163,8 @@ test("what is acknowledged is on the disk, also where many share one flush", asy
 
 test("who finds no batch to go with within two seconds is told so", async () => {
   const never = new Promise<(CameOf | Error)[]>(() => {});
-  const batches = new Batches(() => never, 1);
-  void batches.ask({ tenant: "acme" });
-  const refused = await batches.ask({ tenant: "acme" }).catch((error: { code?: string }) => error.code);
+  const line = new Line(() => never, { journeysMax: 1, requestsMax: 9, patienceMs: 0 });
+  void line.ask({ tenant: "acme" });
+  const refused = await line.ask({ tenant: "acme" }).catch((error: { code?: string }) => error.code);
   expect(refused).toBe("database_unavailable");
 });

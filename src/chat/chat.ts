@@ -75,7 +75,7 @@ export class Chat {
     const asking: Asking = { visitor, question, admission: admissionOf(visitor, question), admitted };
     try {
       for (;;) {
-        if (this.runs.closing) throw new CipError("shutting_down", { retryAfterSeconds: 5 });
+        this.#checkOpen();
         const [first = place] = line;
         const isBehind = line.has(place) && first !== place;
         const opened = isBehind ? "full" : await this.runs.track(this.#attempt(asking, signal));
@@ -143,7 +143,7 @@ export class Chat {
     let replaced: turns.Turn | undefined;
     if (question.replaces !== undefined) {
       // What it replaces says what is stored, and is looked for once the limits have let it in.
-      const { known } = await this.#ask(asking, undefined);
+      const { known } = asking.admission ? await this.#ask(asking, undefined) : {};
       if (known) return this.#find(visitor, sameAs(known, question), signal);
       replaced = await this.#replaced(visitor, question.replaces);
     }
@@ -168,12 +168,20 @@ export class Chat {
   async #ask(asking: Asking, opening: openings.Opening | undefined) {
     const { visitor, admission } = asking;
     const { keys, lease } = this.runs;
-    const ask = () => openings.ask(this.db.of(visitor.tenant.id), keys, { admission, opening }, lease);
+    const ask = () => {
+      this.#checkOpen(); // it may have been waited for a turn in line
+      return openings.ask(this.db.of(visitor.tenant.id), keys, { admission, opening }, lease);
+    };
     if (!admission) return ask();
     const { standing, ...came } = await this.gate.admit(visitor.tenant.id, admission, ask);
     asking.admission = undefined;
     if (!came.known) asking.admitted(standing);
     return came;
+  }
+
+  /** Throws shutting_down. */
+  #checkOpen(): void {
+    if (this.runs.closing) throw new CipError("shutting_down", { retryAfterSeconds: 5 });
   }
 
   #replaced({ tenant, userId }: Visitor, id: string): Promise<turns.Turn> {

@@ -39,10 +39,10 @@ export class Gate {
    */
   async admit<T extends { admitted: Admitted | undefined }>(
     tenantId: string,
-    { reads, messages, idempotency }: Admission,
+    { reads, messages, userId, idempotency }: Admission,
     ask: () => Promise<T>,
   ): Promise<T & { standing: Standing | undefined }> {
-    const [first] = messages;
+    const own = messages.find(({ whose }) => whose === userId);
     const go = async () => {
       this.#check(tenantId, idempotency ? reads : messages);
       const sinceMs = performance.now();
@@ -50,7 +50,8 @@ export class Gate {
       this.#judge(tenantId, came.admitted?.reads ?? [], sinceMs);
       return { ...came, standing: this.#judge(tenantId, came.admitted?.messages ?? [], sinceMs) };
     };
-    return first ? this.#inLine(nameOf(tenantId, first), go) : go();
+    // Never the line of an address or of all visitors: behind one who waits for a lock, nobody else's message would come.
+    return own ? this.#inLine(nameOf(tenantId, own), go) : go();
   }
 
   /** Whoever comes in thousands at once would hold every connection before the first of them is refused. */

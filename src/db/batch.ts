@@ -31,16 +31,12 @@ export class StepError extends Error {
   }
 }
 
-/** What waits for a lock for longer would hold up others: it fails, and is then asked for by itself. */
-const sharedPatienceMs = 50;
-const heldUp = ["55P03", "40P01"];
-
 type Answer = CameOf & { error?: { code: string; message: string; hint: string | null } };
 
 /** Has the server take all steps of all requests, each step in a transaction of its own. */
 export async function doBatch(sql: postgres.Sql, requests: readonly Request[], patienceMs: number) {
   const [row] = await sql<{ came_of: Answer[] }[]>`
-    call do_batch(${sql.json(requests as unknown as postgres.JSONValue)}, ${`${patienceMs}ms`}, null)`;
+    call do_batch(${sql.json(requests as unknown as postgres.JSONValue)}, ${patienceMs}, null)`;
   return requests.map((_request, i): CameOf | StepError => {
     const { error, ...cameOf } = row?.came_of[i] ?? {};
     return error ? new StepError(error.message, error.code, error.hint, cameOf) : cameOf;
@@ -68,10 +64,7 @@ export async function callWithin(
 type InTenant = (tenantId: string, work: (tx: TenantCalls) => Promise<CameOf>) => Promise<CameOf>;
 
 /** Each step in a transaction begun from here: on Citus only a statement of ours tells its workers the tenant. */
-export async function inTransactions(
-  tenant: InTenant,
-  { tenant: tenantId, ...steps }: Request,
-): Promise<CameOf | Error> {
+export async function inTransactions(tenant: InTenant, tenantId: string, steps: Steps): Promise<CameOf> {
   let cameOf: CameOf = {};
   try {
     for (const name of functions) {
@@ -83,7 +76,9 @@ export async function inTransactions(
     }
     return cameOf;
   } catch (error) {
-    return error as Error;
+    if (error instanceof CipError) throw error;
+    const { message, code, hint } = error as StepError;
+    throw code ? new StepError(message, code, hint, cameOf) : error;
   }
 }
 
@@ -91,26 +86,42 @@ export async function inTransactions(
 type Journey = (requests: readonly Request[], patienceMs: number) => Promise<(CameOf | Error)[]>;
 
 type Waiting = { request: Request } & PromiseWithResolvers<CameOf>;
+type Bounds = { journeysMax: number; requestsMax: number; patienceMs: number };
 
-/** One would be idle while its answers are read; with more, batches are smaller. */
-export const journeysMax = 2;
-const requestsMax = 32;
+/** More journeys at once would be smaller ones, fewer would wait for their answers to be read. */
+const together: Bounds = { journeysMax: 2, requestsMax: 32, patienceMs: 50 };
+/**
+ * What waits for a lock would hold up the others, so it is asked for once more by itself, beside them. Two such waits end
+ * before its caller is told that the database has no time.
+ */
+const alone: Bounds = { journeysMax: 4, requestsMax: 1, patienceMs: 2_500 };
+const heldUp = ["55P03", "40P01"];
+/** Of the whole batch, before anything was done: a text that is no jsonb, or too much of it. */
+const unreadable = /^(22|54)/;
 const waitMs = 2_000;
-const alonePatienceMs = 5_000;
 
-export class Batches {
+/** `isShared`: the database has more than one session. */
+export function batches(journey: Journey, isShared: boolean): Line {
+  const bounds = (of: Bounds) => (isShared ? of : { ...of, journeysMax: 1 });
+  return new Line(journey, bounds(together), new Line(journey, bounds(alone)));
+}
+
+/** Those who wait for a journey. */
+export class Line {
   readonly #waiting = new Set<Waiting>();
   #underWay = 0;
 
+  /** `beside`: where those go whom somebody else's lock holds up; without it they are refused. */
   constructor(
     readonly journey: Journey,
-    readonly journeysMax: number,
+    readonly bounds: Bounds,
+    readonly beside?: Line,
   ) {}
 
   ask(request: Request): Promise<CameOf> {
     const asked = { request, ...Promise.withResolvers<CameOf>() };
     this.#waiting.add(asked);
-    if (this.#underWay < this.journeysMax) void this.#depart();
+    if (this.#underWay < this.bounds.journeysMax) void this.#depart();
     else this.#bound(asked);
     return asked.promise;
   }
@@ -127,7 +138,7 @@ export class Batches {
   async #depart(): Promise<void> {
     this.#underWay++;
     while (this.#waiting.size > 0) {
-      const batch = [...this.#waiting.values().take(requestsMax)];
+      const batch = [...this.#waiting.values().take(this.bounds.requestsMax)];
       for (const asked of batch) this.#waiting.delete(asked);
       await this.#travel(batch);
     }
@@ -136,43 +147,41 @@ export class Batches {
 
   async #travel(batch: Waiting[]): Promise<void> {
     try {
-      const outcomes = await this.journey(
-        batch.map(({ request }) => request),
-        sharedPatienceMs,
-      );
-      for (const [i, asked] of batch.entries()) {
-        const outcome = outcomes[i];
-        if (isHeldUp(outcome)) void this.#alone(asked);
-        else finish(asked, outcome);
-      }
+      const requests = batch.map(({ request }) => request);
+      const outcomes = await this.journey(requests, this.bounds.patienceMs);
+      for (const [i, asked] of batch.entries()) this.#arrive(asked, outcomes[i]);
     } catch (error) {
-      for (const asked of batch) asked.reject(error);
+      const isOnes = batch.length > 1 && unreadable.test(String((error as { code?: string }).code));
+      for (const asked of batch) {
+        if (isOnes) await this.#travel([asked]);
+        else asked.reject(error);
+      }
     }
   }
 
-  /** Beside the others, who need not wait for it. */
-  async #alone(asked: Waiting): Promise<void> {
-    try {
-      const [outcome] = await this.journey([asked.request], alonePatienceMs);
-      if (isHeldUp(outcome)) giveUp(asked, outcome);
-      else finish(asked, outcome);
-    } catch (error) {
-      asked.reject(error);
-    }
+  #arrive(asked: Waiting, outcome: CameOf | Error | undefined): void {
+    if (!outcome) asked.reject(new Error("a request came back without an answer"));
+    else if (!(outcome instanceof Error)) asked.resolve(outcome);
+    else if (!(outcome instanceof StepError && heldUp.includes(outcome.code))) asked.reject(outcome);
+    else if (this.beside) goOn(asked, outcome.cameOf, this.beside);
+    else giveUp(asked, outcome);
   }
 }
 
-function isHeldUp(outcome: unknown): outcome is StepError {
-  return outcome instanceof StepError && heldUp.includes(outcome.code);
+/** Has the steps taken that were not yet. */
+function goOn({ request, resolve, reject }: Waiting, before: CameOf, line: Line): void {
+  const left = Object.entries(request).filter(([name]) => !(name in before));
+  line.ask(Object.fromEntries(left) as unknown as Request).then(
+    (after) => resolve({ ...before, ...after }),
+    (error: unknown) => {
+      if (!(error instanceof StepError)) return reject(error);
+      const { message, code, hint, cameOf } = error;
+      reject(new StepError(message, code, hint, { ...before, ...cameOf }));
+    },
+  );
 }
 
 function giveUp({ reject }: Waiting, cause: Error): void {
   metrics.databaseErrors.inc({ kind: "busy" });
   reject(new CipError("database_unavailable", { retryAfterSeconds: 2 }, { cause }));
-}
-
-function finish({ resolve, reject }: Waiting, outcome: CameOf | Error | undefined): void {
-  if (outcome instanceof Error) reject(outcome);
-  else if (outcome) resolve(outcome);
-  else reject(new Error("a request came back without an answer"));
 }

@@ -3,11 +3,11 @@ import type postgres from "postgres";
 import { CipError } from "../errors.ts";
 import * as metrics from "../metrics/metrics.ts";
 import {
-  Batches,
+  batches,
+  type CameOf,
   callWithin,
   doBatch,
   inTransactions,
-  journeysMax,
   StepError,
   type Steps,
   type TenantCalls,
@@ -137,20 +137,27 @@ export function openDatabase(source: Source): Database {
       },
     );
 
-  const batches = new Batches(
+  const line = batches(
     async (requests, patienceMs) => {
-      const answers = await connected(statementTimeoutMs, async (sql, { isCitus }) =>
-        isCitus ? undefined : doBatch(sql, requests, patienceMs),
-      );
-      if (!answers) return Promise.all(requests.map((request) => inTransactions(tenant, request)));
-      return answers.map((answer) => (answer instanceof StepError ? failed(answer, pool) : answer));
+      const { answers, on } = await connected(statementTimeoutMs, async (sql) => ({
+        answers: await doBatch(sql, requests, patienceMs),
+        on: sql,
+      }));
+      return answers.map((answer) => (answer instanceof StepError ? failed(answer, on) : answer));
     },
-    "url" in source ? journeysMax : 1,
+    "url" in source,
   );
+
+  async function call(tenantId: string, steps: Steps): Promise<CameOf> {
+    const { isCitus } = await server().catch((error: unknown) => {
+      throw failed(error, undefined);
+    });
+    return isCitus ? inTransactions(tenant, tenantId, steps) : line.ask({ tenant: tenantId, ...steps });
+  }
 
   return {
     tenant,
-    of: (tenantId) => ({ tenantId, call: (steps) => batches.ask({ tenant: tenantId, ...steps }) }),
+    of: (tenantId) => ({ tenantId, call: (steps) => call(tenantId, steps) }),
     system: (work, timeoutMs = statementTimeoutMs) =>
       transaction(
         timeoutMs,

@@ -8,7 +8,7 @@ import { Deadline } from "./deadline.ts";
 import { demoFetch } from "./demo.ts";
 import { Fault, toCipError } from "./fault.ts";
 import { Splitter } from "./reasoning.ts";
-import { bodyOf, type Fetch, type Message, post } from "./request.ts";
+import { bodyOf, type Message, post } from "./request.ts";
 import { type Outcome, read } from "./upstream.ts";
 import { wireFetch } from "./wire.ts";
 
@@ -106,7 +106,7 @@ async function attempt(call: Call, endpoint: Endpoint, endsAt: number): Promise<
     const firstDueAt = performance.now() + model.connectTimeoutMs + model.firstTimeoutMs;
     deadline.moveTo(firstDueAt);
     const response = await post(endpoint, bodyOf(model, endpoint, call.messages, call.user), {
-      fetch: isDemo ? demoFetch : egressIsSet() ? patientFetch : wireFetch,
+      fetch: isDemo ? demoFetch : egressIsSet() ? fetch : wireFetch,
       headers: call.headers,
       signal: deadline.signal,
     });
@@ -131,6 +131,3 @@ function faultOf(error: unknown): Fault {
   if (error instanceof Fault) return error;
   throw error;
 }
-
-/** Our deadlines end a call, so Bun's own, of five minutes of silence, may not. */
-const patientFetch: Fetch = (url, init) => fetch(url, { ...init, timeout: false } as RequestInit);

@@ -1,6 +1,7 @@
 // A chat completion asked for: the request as the API has it, and what an answer other than 200 means. The API's own SDK
 // took 0.3 ms to make one, half of what cip's part of a turn takes, and told providers what system it runs on.
 import type OpenAI from "openai";
+import pkg from "../../package.json" with { type: "json" };
 import type { Endpoint, Model } from "../config/config.ts";
 import { Fault, refusal } from "./fault.ts";
 
@@ -18,6 +19,7 @@ export async function post(
   const response = await fetch(`${baseUrl.replace(/\/$/, "")}/chat/completions`, {
     method: "POST",
     headers: {
+      "user-agent": `cip/${pkg.version}`,
       accept: "text/event-stream, application/json",
       "content-type": "application/json",
       ...(apiKey && { authorization: `Bearer ${apiKey.reveal()}` }),
@@ -25,7 +27,8 @@ export async function post(
     },
     body: JSON.stringify(body),
     signal,
-  }).catch((error: unknown) => {
+    timeout: false, // our deadlines end a call, so Bun's own, after five minutes of silence, may not
+  } as RequestInit).catch((error: unknown) => {
     throw signal.aborted ? error : new Fault("model_failed", `the model could not be asked: ${error}`, 0);
   });
   if (response.ok) return response;
@@ -48,19 +51,25 @@ export function bodyOf(model: Model, endpoint: Endpoint, messages: Message[], us
 }
 
 const reasonBytesMax = 64 * 1024;
+const reasonMs = 1_000;
 
-/** What the server says of its refusal, for the log. */
-async function reasonOf(response: Response): Promise<string> {
+/** What the server says of its refusal, for the log. That it refuses is known already: no long wait is worth the words. */
+async function reasonOf({ body }: Response): Promise<string> {
   const chunks: Uint8Array[] = [];
-  let length = 0;
+  const reader = body?.getReader();
+  const cancel = () => void reader?.cancel().catch(() => {});
+  const timer = setTimeout(cancel, reasonMs);
   try {
-    for await (const chunk of response.body ?? []) {
-      chunks.push(chunk);
-      length += chunk.length;
-      if (length > reasonBytesMax) break;
+    for (let length = 0; reader && length <= reasonBytesMax; length += chunks.at(-1)?.length ?? 0) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      chunks.push(value);
     }
   } catch {
     // What came of it has to do.
+  } finally {
+    clearTimeout(timer);
+    cancel();
   }
   const text = Buffer.concat(chunks).toString("utf8", 0, reasonBytesMax);
   try {
