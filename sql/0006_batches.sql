@@ -27,9 +27,11 @@ begin
     refused := refused or full_in_us > span_us;
   end loop;
   if refused then
-    update buckets b set full_at = b.full_at - w.step_us * interval '1 microsecond'
-    from jsonb_to_recordset(wanted) as w (name text, step_us bigint)
-    where b.tenant_id = tenant and b.name = w.name;
+    -- One by one: joined with all of them, it was all buckets of the tenant that were read.
+    for i in 0 .. jsonb_array_length(wanted) - 1 loop
+      update buckets b set full_at = b.full_at - (wanted -> i ->> 'step_us')::bigint * interval '1 microsecond'
+      where b.tenant_id = tenant and b.name = wanted -> i ->> 'name';
+    end loop;
   end if;
   return jsonb_build_object('full_in_us', all_full_in_us, 'refused', refused);
 end
@@ -82,7 +84,11 @@ begin
     return false;
   end if;
   perform pg_advisory_xact_lock(hashtextextended('cip running ' || tenant, 0));
-  return (select count(*) from turns t where t.tenant_id = tenant and t.status = 'running') >= runs_max;
+  return (
+    select count(*) from (
+      select from turns t where t.tenant_id = tenant and t.status = 'running' limit runs_max
+    ) counted
+  ) >= runs_max;
 end
 $$;
 
@@ -169,7 +175,8 @@ declare
   q record;
   known jsonb;
   owner text;
-  successor uuid;
+  replaced record;
+  unfinished bigint;
   live uuid;
   runs boolean;
   said jsonb := '[]';
@@ -198,25 +205,25 @@ begin
   end if;
 
   if q.replaces is not null then
-    select t.superseded_by into successor from turns t
-    where t.tenant_id = tenant and t.id = q.replaces and t.user_id = q.user_id and t.conversation_id = q.conversation_id;
-    if not found then
+    -- Looked for by its id alone, or all turns of the conversation might be looked through.
+    select t.superseded_by as successor, t.user_id, t.conversation_id into replaced from turns t
+    where t.tenant_id = tenant and t.id = q.replaces;
+    if not found or replaced.user_id <> q.user_id or replaced.conversation_id <> q.conversation_id then
       return jsonb_build_object('refused', 'not_found');
-    elsif successor is not null then
-      return jsonb_build_object('refused', 'turn_replaced', 'id', successor);
+    elsif replaced.successor is not null then
+      return jsonb_build_object('refused', 'turn_replaced', 'id', replaced.successor);
     end if;
   end if;
 
-  if owner is not null then
-    select t.id into live from turns t
-    where t.tenant_id = tenant and t.conversation_id = q.conversation_id and t.status in ('queued', 'running')
-    order by t.status desc, t.created_at, t.id
-    limit 1;
-  end if;
+  -- The conversation's live turn is one of its visitor's few unfinished ones, however long the conversation is and however
+  -- many others have such turns.
+  select count(*), (array_agg(t.id order by t.status desc, t.created_at, t.id)
+    filter (where t.conversation_id = q.conversation_id))[1]
+  into unfinished, live
+  from turns t where t.tenant_id = tenant and t.user_id = q.user_id and t.status in ('queued', 'running');
   if live is not null and not q.queue then
     return jsonb_build_object('refused', 'turn_running', 'id', live);
-  elsif (select count(*) from turns t
-    where t.tenant_id = tenant and t.user_id = q.user_id and t.status in ('queued', 'running')) >= q.unfinished_max then
+  elsif unfinished >= q.unfinished_max then
     return jsonb_build_object('refused', 'too_many_runs');
   end if;
 
@@ -326,6 +333,8 @@ begin
       continue when not request ? step;
       perform set_config('app.tenant_id', tenant, true), set_config('role', 'cip_app', true),
         set_config('synchronous_commit', 'off', true),
+        -- As db.ts has them: a plan that is made while a table is small is kept when it is not.
+        set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true),
         -- Where one of a tenant's has waited in vain, the next ones are not to wait as long again.
         set_config('lock_timeout', case when held_up ? tenant then '1ms' else patience_ms || 'ms' end, true);
       begin

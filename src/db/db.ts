@@ -127,6 +127,7 @@ export function openDatabase(source: Source): Database {
           tx`
               select set_config('app.tenant_id', ${tenantId}, true),
                      set_config('role', 'cip_app', true),
+                     ${byIndex(tx)},
                      ${isCitus ? tx`set_config('citus.propagate_set_commands', 'local', true),` : tx``}
                      ${opening(tx, statementTimeoutMs)}`,
           isCitus && onWorkers(tx, tenantId),
@@ -179,6 +180,14 @@ type Work<T> = (tx: postgres.TransactionSql) => Promise<T>;
  */
 function onWorkers(tx: postgres.TransactionSql, tenantId: string): Promise<unknown> {
   return tx`set local app.tenant_id to ${tx(tenantId)}`.simple();
+}
+
+/**
+ * What is asked for a tenant is a few rows, in the order of an index mostly. Where the planner thinks that a table or a
+ * conversation is small, it would rather read all of it and sort; and what it decides while that is so, it keeps.
+ */
+function byIndex(tx: postgres.TransactionSql) {
+  return tx`set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true)`;
 }
 
 /**

@@ -55,7 +55,10 @@ export type Waiting = {
   trace: Trace | undefined;
 };
 
-/** Claims the tenant's turn that waits the longest of those whose conversation is idle. */
+/**
+ * Claims the tenant's turn that waits the longest of those whose conversation is idle. What is live in that is found as
+ * `findLive` finds it.
+ */
 export async function claimOldest(tx: TenantTx, lease: Lease): Promise<Waiting | undefined> {
   const [row] = await tx<
     {
@@ -72,10 +75,11 @@ export async function claimOldest(tx: TenantTx, lease: Lease): Promise<Waiting |
     update turns set status = 'running', epoch = epoch + 1, instance_id = ${lease.instanceId}, lease_until = ${lapse(tx, lease)}
     where tenant_id = ${tx.tenantId} and id = (
       select q.id from turns q
-      where q.tenant_id = ${tx.tenantId} and q.status = 'queued' and not exists (
-        select from turns o
-        where o.tenant_id = q.tenant_id and o.conversation_id = q.conversation_id
-          and (o.status = 'running' or o.status = 'queued' and (o.created_at, o.id) < (q.created_at, q.id))
+      where q.tenant_id = ${tx.tenantId} and q.status = 'queued' and 0 = (
+        select count(*) from turns o
+        where o.tenant_id = q.tenant_id and o.user_id = q.user_id and o.status in ('queued', 'running')
+          and o.conversation_id is not distinct from q.conversation_id
+          and (o.status = 'running' or (o.created_at, o.id) < (q.created_at, q.id))
       )
       order by q.created_at, q.id
       limit 1

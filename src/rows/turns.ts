@@ -102,7 +102,11 @@ export async function history(
     select message, answer from history(${tx.tenantId}, ${conversationId}, ${id}, ${bytesMax}) order by said_at, id`;
 }
 
-/** The conversation's turn that is being answered, or else the one that waits the longest for it. */
+/**
+ * The conversation's turn that is being answered, or else the one that waits the longest for it. It is looked for among
+ * its user's unfinished ones, which are few, and not in a conversation of any length: `is not distinct from` is a
+ * condition that no index is chosen for.
+ */
 export async function findLive(
   tx: TenantTx,
   whose: Whose,
@@ -110,7 +114,9 @@ export async function findLive(
 ): Promise<string | undefined> {
   const [row] = await tx<{ id: string }[]>`
     select id from turns
-    where tenant_id = ${tx.tenantId} and conversation_id = ${conversationId} and status in ('queued', 'running')
+    where tenant_id = ${tx.tenantId} and conversation_id is not distinct from ${conversationId}
+      and status in ('queued', 'running')
+      and user_id = (select c.user_id from conversations c where c.tenant_id = ${tx.tenantId} and c.id = ${conversationId})
       ${of(tx, whose)}
     order by status desc, created_at, id
     limit 1`;
