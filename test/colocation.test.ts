@@ -24,7 +24,7 @@ const kept = /^-- on the coordinator: (.*)$/m.exec(script)?.[1]?.split(", ") ?? 
 /** What crosses tenants, and why Citus can do it: a worker needs nothing that another one has. */
 const acrossTenants: [start: string, why: string][] = [
   [
-    "update turns t set parts = coalesce(c.parts, t.parts)",
+    "update turns t set parts = case when c.count is null then coalesce(c.parts, t.parts)",
     "each shard is joined with the same list of claims",
   ],
   ["select t.id, t.stop_requested from turns t join jsonb_to_recordset", "the same, to be read"],

@@ -70,12 +70,23 @@ export class Answer {
 
   /** The answer as it is stored, at this moment: neighbours of one type joined. */
   parts(): Part[] {
-    for (const { type, text } of this.segments.slice(this.#joined)) {
-      const last = this.#parts.at(-1);
-      if (last?.type === type) last.text += text;
-      else this.#parts.push({ type, text });
-    }
+    joinOnto(this.#parts, this.segments, this.#joined);
     this.#joined = this.segments.length;
     return this.#parts.map((part) => ({ ...part }));
   }
+
+  /** The same of what was said from a segment on. */
+  partsFrom(segment: number): Part[] {
+    return joinOnto([], this.segments, segment);
+  }
+}
+
+function joinOnto(parts: Part[], segments: readonly Segment[], from: number): Part[] {
+  for (let i = from; i < segments.length; i++) {
+    const { type, text } = segments[i] as Segment;
+    const last = parts.at(-1);
+    if (last?.type === type) last.text += text;
+    else parts.push({ type, text });
+  }
+  return parts;
 }

@@ -8,10 +8,11 @@ import type { Keys } from "../identity/keys.ts";
 import * as metrics from "../metrics/metrics.ts";
 import { complete, type Message } from "../model/llm.ts";
 import type * as budgets from "../rows/budgets.ts";
-import { type Claim, checkpoint, type Lease, look } from "../rows/claims.ts";
+import type { Claim, Lease } from "../rows/claims.ts";
 import * as turns from "../rows/turns.ts";
 import { headersOf, marksOf, type Trace } from "../trace.ts";
 import { Answer } from "./answer.ts";
+import { type Held, nothing, store } from "./checkpoint.ts";
 import { Gather } from "./gather.ts";
 import { Observers } from "./observe.ts";
 import { Pace } from "./pace.ts";
@@ -32,17 +33,13 @@ export type Job = {
   trace: Trace | undefined;
 };
 
-type Run = {
-  claim: Claim;
+type Run = Held & {
   userId: string;
   reservation: budgets.Reservation | undefined;
   marks: settlement.Marks;
-  answer: Answer;
   pace: Pace;
   cut: AbortController;
   over: Promise<void>;
-  savedLength: number;
-  renewAt: number;
 };
 
 const checkpointMs = 500;
@@ -82,8 +79,8 @@ export class Runs {
       pace: new Pace(answer, this.#gather),
       cut,
       over: Promise.resolve(),
-      savedLength: 0,
-      renewAt: this.#nextRenewal(),
+      saved: nothing,
+      renewAt: Date.now() + this.renewMs,
     };
     // A run that this process was thought dead for, and has not heard of it yet.
     this.#running.get(claim.turnId)?.cut.abort("lost" satisfies Cut);
@@ -211,33 +208,13 @@ export class Runs {
     stored();
   }
 
-  /** Stores what the answers have gained, renews the claims that are due, and learns which runs are to end. */
+  /** Stores some of them, and learns which are to end. */
   async #store(runs: Run[]): Promise<void> {
-    const now = Date.now();
-    const grown = (run: Run) => run.answer.length > run.savedLength;
-    const due = runs.filter((run) => grown(run) || run.renewAt <= now);
-    const lengths = due.map((run) => run.answer.length);
-    const written = due.map((run) => ({ ...run.claim, parts: grown(run) ? run.answer.parts() : undefined }));
-    const others = runs.filter((run) => !due.includes(run)).map((run) => run.claim);
-    const [renewed, seen] = await this.db.system((tx) =>
-      Promise.all([
-        written.length > 0 ? checkpoint(tx, written, this.lease) : [],
-        others.length > 0 ? look(tx, others) : [],
-      ]),
-    );
-    for (const [i, run] of due.entries()) {
-      run.savedLength = lengths[i] ?? 0;
-      run.renewAt = this.#nextRenewal();
-    }
-    const held = new Map([...renewed, ...seen].map((row) => [row.id, row.stop_requested]));
+    const held = await store(this.db, runs, this.lease, this.renewMs);
     for (const run of runs) {
       const stopRequested = held.get(run.claim.turnId);
       // A run that has ended meanwhile is held no more either; cutting it short changes nothing.
       if (stopRequested !== false) run.cut.abort((stopRequested ? "stopped" : "lost") satisfies Cut);
     }
-  }
-
-  #nextRenewal(): number {
-    return Date.now() + this.renewMs;
   }
 }

@@ -140,24 +140,44 @@ export async function requestStop(tx: TenantTx, id: string): Promise<void> {
 }
 
 /**
- * Renews the claims and stores the text of those that come with `parts`; returns the turns that are still this
- * instance's, each with whether somebody asked it to stop.
+ * What is stored of a running answer: `parts`, in place of what is there, or behind it. `after`: that must be as many
+ * parts, the last of them with as many characters (code points), and `more` is what that one goes on with.
+ */
+export type Text = {
+  parts: Part[] | undefined;
+  after?: { parts: number; chars: number; more: string } | undefined;
+};
+
+/**
+ * Renews the claims and stores the text of those that come with one; returns the turns that are still this instance's,
+ * each with whether somebody asked it to stop. Where a row has something else than its text comes after, nothing is
+ * written, and it is not among them. No function here is less than immutable, for Citus takes no other on columns.
  */
 export async function checkpoint(
   tx: SystemTx,
-  claims: (Claim & { parts: Part[] | undefined })[],
+  claims: (Claim & Text)[],
   lease: Lease,
 ): Promise<{ id: string; stop_requested: boolean }[]> {
-  const rows = claims.map((c) => ({
-    tenant_id: c.tenantId,
-    id: c.turnId,
-    epoch: c.epoch,
-    parts: c.parts ?? null,
+  const rows = claims.map(({ tenantId, turnId, epoch, parts, after }) => ({
+    tenant_id: tenantId,
+    id: turnId,
+    epoch,
+    parts,
+    count: after?.parts,
+    chars: after?.chars,
+    more: after?.more,
   }));
   return tx<{ id: string; stop_requested: boolean }[]>`
-    update turns t set parts = coalesce(c.parts, t.parts), lease_until = ${lapse(tx, lease)}
-    from jsonb_to_recordset(${tx.json(rows)}) as c (tenant_id text, id uuid, epoch integer, parts jsonb)
+    update turns t set
+      parts = case
+        when c.count is null then coalesce(c.parts, t.parts)
+        else jsonb_set(t.parts, '{-1,text}', jsonb_object(array['text', (t.parts -> -1 ->> 'text') || c.more]) -> 'text') || c.parts
+      end,
+      lease_until = ${lapse(tx, lease)}
+    from jsonb_to_recordset(${tx.json(rows)})
+      as c (tenant_id text, id uuid, epoch integer, parts jsonb, count integer, chars integer, more text)
     where t.tenant_id = c.tenant_id and t.id = c.id and t.epoch = c.epoch and t.status = 'running'
+      and (c.count is null or jsonb_array_length(t.parts) = c.count and char_length(t.parts -> -1 ->> 'text') = c.chars)
     returning t.id, t.stop_requested`;
 }
 
