@@ -93,6 +93,40 @@ test("readers that come at any time, to any offset, read the same while it is be
   );
 });
 
+test("an answer of many small pieces is read and stored whole, from wherever somebody begins meanwhile", async () => {
+  const piece = fc.oneof(
+    fc.constant("🙂"),
+    fc.constant(" a word"),
+    fc.string({ minLength: 250, maxLength: 300 }),
+  );
+  await fc.assert(
+    fc.asyncProperty(fc.array(piece, { minLength: 40, maxLength: 120 }), fc.nat(), async (pieces, seed) => {
+      const answer = new Answer();
+      const readers: { after: number; rest: Promise<{ text: string; offset: number }> }[] = [];
+      for (const [i, text] of pieces.entries()) {
+        answer.append(i % 50 === 49 ? "reasoning" : "text", text);
+        answer.flush();
+        if (i % 7 === seed % 7) {
+          const after = Math.max(0, answer.length - (i % 3) * 6);
+          readers.push({ after, rest: read(answer, after) });
+        }
+        if (i % 5 === seed % 5) await Bun.sleep(0);
+      }
+      answer.end(ending);
+      const whole = pieces.join("");
+      expect(wholeText(answer.parts())).toBe(whole);
+      for (const { after, rest } of readers) {
+        const { text, offset } = await rest;
+        expect(text).toBe(whole.slice(splitsPair(whole, after) ? after - 1 : after));
+        expect(offset).toBe(whole.length);
+      }
+      for (let after = 0; after <= whole.length; after += 97)
+        expect(wholeText(answer.parts(after))).toBe(whole.slice(after));
+    }),
+    { numRuns: 20 },
+  );
+});
+
 test("a resumed part keeps the number it had", async () => {
   const answer = new Answer();
   answer.append("reasoning", "why");

@@ -1,21 +1,21 @@
 // An answer that grows: segments in the order they were said, then one ending. Readers hold a place in it, never a copy.
 import type { Ending, Part } from "../rows/turns.ts";
 
-/** A piece of the answer. `offset` is where it ends, counted over all segments in UTF-16 code units. */
+/** A piece of the answer. `offset` is where it ends, counted over all segments in UTF-16 code units. The last one grows. */
 export type Segment = Part & { offset: number };
+
+/**
+ * A segment for each token would be most of what an answer holds, and looked for all over memory when the answer is
+ * joined. What a reader takes of a segment has it written out as one string, so that it may not grow for ever either.
+ */
+const segmentCharsMax = 256;
 
 export class Answer {
   readonly segments: Segment[] = [];
   ending: Ending | undefined;
   #readers = new Set<() => void>();
   #pending: Part | undefined;
-  /** As many segments are in `#parts` already. */
-  #joined = 0;
-  #parts: Part[] = [];
-
-  get length(): number {
-    return this.segments.at(-1)?.offset ?? 0;
-  }
+  length = 0;
 
   /** Adds text; it is part of the answer with the next `store`, so that what arrives together is passed on together. */
   append(type: Part["type"], text: string): void {
@@ -37,8 +37,15 @@ export class Answer {
   store(): void {
     if (!this.#pending) return;
     const { type, text } = this.#pending;
-    this.segments.push({ type, text, offset: this.length + text.length });
     this.#pending = undefined;
+    this.length += text.length;
+    const last = this.segments.at(-1);
+    if (last?.type === type && last.text.length + text.length <= segmentCharsMax) {
+      last.text += text;
+      last.offset = this.length;
+    } else {
+      this.segments.push({ type, text, offset: this.length });
+    }
   }
 
   wake(): void {
@@ -68,25 +75,18 @@ export class Answer {
     unsubscribe();
   }
 
-  /** The answer as it is stored, at this moment: neighbours of one type joined. */
-  parts(): Part[] {
-    joinOnto(this.#parts, this.segments, this.#joined);
-    this.#joined = this.segments.length;
-    return this.#parts.map((part) => ({ ...part }));
+  /** What follows an offset, as it is stored at this moment: neighbours of one type joined. */
+  parts(after = 0): Part[] {
+    const parts: Part[] = [];
+    let first = this.segments.length;
+    while ((this.segments[first - 1]?.offset ?? 0) > after) first--;
+    for (let i = first; i < this.segments.length; i++) {
+      const { type, text, offset } = this.segments[i] as Segment;
+      const rest = text.slice(Math.max(0, after - (offset - text.length)));
+      const last = parts.at(-1);
+      if (last?.type === type) last.text += rest;
+      else parts.push({ type, text: rest });
+    }
+    return parts;
   }
-
-  /** The same of what was said from a segment on. */
-  partsFrom(segment: number): Part[] {
-    return joinOnto([], this.segments, segment);
-  }
-}
-
-function joinOnto(parts: Part[], segments: readonly Segment[], from: number): Part[] {
-  for (let i = from; i < segments.length; i++) {
-    const { type, text } = segments[i] as Segment;
-    const last = parts.at(-1);
-    if (last?.type === type) last.text += text;
-    else parts.push({ type, text });
-  }
-  return parts;
 }

@@ -6,10 +6,10 @@ import { type Claim, checkpoint, type Lease, look, type Text } from "../rows/cla
 import type { Part } from "../rows/turns.ts";
 import type { Answer } from "./answer.ts";
 
-/** What a row has: the first `segments` of the answer, as `parts` parts of which the last has this type and length. */
-type Saved = { segments: number; parts: number; type: Part["type"] | undefined; chars: number };
+/** What a row has: so much of the answer (`length`), as `parts` parts of which the last has this type and length. */
+type Saved = { length: number; parts: number; type: Part["type"] | undefined; chars: number };
 
-export const nothing: Saved = { segments: 0, parts: 0, type: undefined, chars: 0 };
+export const nothing: Saved = { length: 0, parts: 0, type: undefined, chars: 0 };
 
 /** A run that holds a claim until `renewAt`, and what is known to be in its row. */
 export type Held = { claim: Claim; answer: Answer; saved: Saved; renewAt: number };
@@ -28,7 +28,7 @@ export async function store(
   const due: Held[] = [];
   const others: Claim[] = [];
   for (const run of runs)
-    if (run.renewAt <= now || run.answer.segments.length > run.saved.segments) due.push(run);
+    if (run.renewAt <= now || run.answer.length > run.saved.length) due.push(run);
     else others.push(run.claim);
   const reached = new Map<Held, Saved>();
   const write = async (tx: SystemTx, runs: readonly Held[]) => {
@@ -56,18 +56,18 @@ export async function store(
 
 /** What a row that has `saved` lacks, and what it has when it was given that. */
 function gain(answer: Answer, saved: Saved): { text: Text; saved: Saved } {
-  const segments = answer.segments.length;
-  if (segments === saved.segments) return { text: { parts: undefined }, saved };
-  const parts = answer.partsFrom(saved.segments);
+  const { length } = answer;
+  if (length === saved.length) return { text: { parts: undefined }, saved };
+  const parts = answer.parts(saved.length);
   const more = parts[0]?.type === saved.type ? (parts.shift()?.text ?? "") : "";
   const after = saved.parts > 0 ? { parts: saved.parts, chars: saved.chars, more } : undefined;
   const last = parts.at(-1);
   const type = last ? last.type : saved.type;
   const chars = last ? charsOf(last.text) : saved.chars + charsOf(more);
-  return { text: { after, parts }, saved: { segments, parts: saved.parts + parts.length, type, chars } };
+  return { text: { after, parts }, saved: { length, parts: saved.parts + parts.length, type, chars } };
 }
 
-/** As PostgreSQL counts them: a surrogate pair, which no segment splits, is one. */
+/** As PostgreSQL counts them: a surrogate pair, which no piece of an answer splits, is one. */
 function charsOf(text: string): number {
   let count = text.length;
   for (let i = 0; i < text.length; i++) if ((text.charCodeAt(i) & 0xfc00) === 0xd800) count--;

@@ -108,7 +108,7 @@ const deltaCharsMax = 16 * 1024;
 
 /** A reader's place in an answer: what it has (`offset`), and which part its stream has open. */
 class Place {
-  #next = 0; // the first segment that is not read whole
+  #next = 0; // the first segment that is not read whole, or the last there is
   #part = -1; // which part the last segment looked at belongs to
   #type: Part["type"] | undefined;
   #open = false;
@@ -119,7 +119,7 @@ class Place {
   ) {}
 
   get atEnd(): boolean {
-    return this.#next === this.answer.segments.length;
+    return this.offset >= this.answer.length;
   }
 
   /** Adds what is there from this place on: neighbours of one type as one chunk, until one holds as much as it may. */
@@ -147,6 +147,7 @@ class Place {
         frames.push(this.#say(delta));
         return;
       }
+      if (this.#next === this.answer.segments.length - 1) break; // it may grow
       this.#next++;
     }
     if (delta) frames.push(this.#say(delta));
