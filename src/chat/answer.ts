@@ -8,7 +8,7 @@ export type Segment = Part & { offset: number };
  * A segment for each token would be most of what an answer holds, and looked for all over memory when the answer is
  * joined. What a reader takes of a segment has it written out as one string, so that it may not grow for ever either.
  */
-const segmentCharsMax = 256;
+const segmentCharsMax = 64;
 
 export class Answer {
   readonly segments: Segment[] = [];
