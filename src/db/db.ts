@@ -127,7 +127,6 @@ export function openDatabase(source: Source): Database {
           tx`
               select set_config('app.tenant_id', ${tenantId}, true),
                      set_config('role', 'cip_app', true),
-                     ${byIndex(tx)},
                      ${isCitus ? tx`set_config('citus.propagate_set_commands', 'local', true),` : tx``}
                      ${opening(tx, statementTimeoutMs)}`,
           isCitus && onWorkers(tx, tenantId),
@@ -183,20 +182,14 @@ function onWorkers(tx: postgres.TransactionSql, tenantId: string): Promise<unkno
 }
 
 /**
- * What is asked for a tenant is a few rows, in the order of an index mostly. Where the planner thinks that a table or a
- * conversation is small, it would rather read all of it and sort; and what it decides while that is so, it keeps.
- */
-function byIndex(tx: postgres.TransactionSql) {
-  return tx`set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true)`;
-}
-
-/**
  * Begins every transaction. Nobody waits long for the locks of a process that was paused in the middle of one, or whose
- * machine is gone.
+ * machine is gone. And what is asked for is a few rows, in the order of an index mostly: where the planner thinks that a
+ * table is small, it would rather read all of it and sort, and a plan that it makes while that is so, it keeps.
  */
 function opening(tx: postgres.TransactionSql, timeoutMs: number) {
   return tx`set_config('statement_timeout', ${String(timeoutMs)}, true),
-            set_config('idle_in_transaction_session_timeout', ${String(idleTimeoutMs)}, true)`;
+            set_config('idle_in_transaction_session_timeout', ${String(idleTimeoutMs)}, true),
+            set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true)`;
 }
 
 function begin<T>(pool: postgres.Sql, first: Work<unknown>, work: Work<T>): Promise<T> {

@@ -29,6 +29,9 @@ export async function isFull(tx: TenantTx, runsMax: number | undefined): Promise
   return row?.full ?? true;
 }
 
+/** That the turn `t` runs, in words that no index of running turns is chosen for: it is looked for by its id. */
+const runs = (tx: SystemTx) => tx`t.finished_at is null and t.status <> 'queued'`;
+
 /** The tenants that have turns waiting, those with the fewest running ones first. */
 export async function tenantsWaiting(tx: SystemTx): Promise<string[]> {
   const rows = await tx<{ tenant_id: string }[]>`
@@ -176,7 +179,7 @@ export async function checkpoint(
       lease_until = ${lapse(tx, lease)}
     from jsonb_to_recordset(${tx.json(rows)})
       as c (tenant_id text, id uuid, epoch integer, parts jsonb, count integer, chars integer, more text)
-    where t.tenant_id = c.tenant_id and t.id = c.id and t.epoch = c.epoch and t.status = 'running'
+    where t.tenant_id = c.tenant_id and t.id = c.id and t.epoch = c.epoch and ${runs(tx)}
       and (c.count is null or jsonb_array_length(t.parts) = c.count and char_length(t.parts -> -1 ->> 'text') = c.chars)
     returning t.id, t.stop_requested`;
 }
@@ -191,7 +194,7 @@ export async function look(
     select t.id, t.stop_requested
     from turns t join jsonb_to_recordset(${tx.json(rows)}) as c (tenant_id text, id uuid, epoch integer)
       on t.tenant_id = c.tenant_id and t.id = c.id and t.epoch = c.epoch
-    where t.status = 'running'`;
+    where ${runs(tx)}`;
 }
 
 /** A turn of a dead run, and how it goes on. */
