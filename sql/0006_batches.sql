@@ -334,7 +334,7 @@ begin
       perform set_config('app.tenant_id', tenant, true), set_config('role', 'cip_app', true),
         set_config('synchronous_commit', 'off', true),
         -- As db.ts has them: a plan that is made while a table is small is kept when it is not.
-        set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true),
+        set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true), set_config('jit', 'off', true),
         -- Where one of a tenant's has waited in vain, the next ones are not to wait as long again.
         set_config('lock_timeout', case when held_up ? tenant then '1ms' else patience_ms || 'ms' end, true);
       begin

@@ -184,12 +184,14 @@ function onWorkers(tx: postgres.TransactionSql, tenantId: string): Promise<unkno
 /**
  * Begins every transaction. Nobody waits long for the locks of a process that was paused in the middle of one, or whose
  * machine is gone. And what is asked for is a few rows, in the order of an index mostly: where the planner thinks that a
- * table is small, it would rather read all of it and sort, and a plan that it makes while that is so, it keeps.
+ * table is small, it would rather read all of it and sort, and a plan that it makes while that is so, it keeps. Before
+ * PostgreSQL 18 what is switched off so counts as dear, and would be compiled first.
  */
 function opening(tx: postgres.TransactionSql, timeoutMs: number) {
   return tx`set_config('statement_timeout', ${String(timeoutMs)}, true),
             set_config('idle_in_transaction_session_timeout', ${String(idleTimeoutMs)}, true),
-            set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true)`;
+            set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true),
+            set_config('jit', 'off', true)`;
 }
 
 function begin<T>(pool: postgres.Sql, first: Work<unknown>, work: Work<T>): Promise<T> {
