@@ -67,7 +67,7 @@ class Draught implements Drinker {
 
   drink(): Promise<Outcome> {
     const { signal } = this.#reading;
-    // The SDK passes an abort on only for as long as somebody holds the body, which may be read another way.
+    // Whoever gave the body may not heed the signal once there are headers.
     signal.addEventListener("abort", this.#abort);
     if (signal.aborted) this.#abort();
     else this.#body.drink(this);
