@@ -332,6 +332,19 @@ describe("a connection", () => {
     expect([1, 2, 3].map(() => pool.take(origin)).filter((taken) => taken).length).toBe(left);
   });
 
+  test("makes room for the newest where too many wait, also for another server's", async () => {
+    const pool = new Pool(60_000, 2);
+    const request = Buffer.from("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{}");
+    const origins: { hostname: string; port: number; tls: boolean }[] = [];
+    for (let i = 0; i < 3; i++) {
+      const server = await upstream((socket) => socket.write(said("a")));
+      const origin = { hostname: "127.0.0.1", port: server.port, tls: false };
+      origins.push(origin);
+      await (await pool.open(origin, undefined)).send(request, undefined).read();
+    }
+    expect(origins.map((origin) => pool.take(origin) !== undefined)).toEqual([false, true, true]);
+  });
+
   test("that waits keeps no process alive", async () => {
     const server = await upstream((socket) => socket.write(said("a")));
     const script = `const { wireFetch } = await import("${repository}/src/model/wire.ts");

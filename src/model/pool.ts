@@ -2,11 +2,11 @@
 // neither how long they wait nor how many they are is left to the servers.
 import { Connection, type Origin } from "./connection.ts";
 
-type Kept = { connection: Connection; timer: Timer };
+type Kept = { key: string; connection: Connection; timer: Timer };
 
 export class Pool {
-  readonly #kept = new Map<string, Kept[]>();
-  #count = 0;
+  /** Those of all servers, the oldest first. They are few: to look through all takes a microsecond. */
+  #kept: Kept[] = [];
   readonly #idleMs: number;
   readonly #idleMax: number;
 
@@ -18,7 +18,10 @@ export class Pool {
   /** The one used last, for it is the likeliest to live. */
   take(origin: Origin): Connection | undefined {
     const key = keyOf(origin);
-    for (let kept = this.#pop(key); kept; kept = this.#pop(key)) {
+    for (;;) {
+      const kept = this.#kept.findLast((one) => one.key === key);
+      if (!kept) return;
+      this.#forget(kept);
       if (kept.connection.usable) return kept.connection;
     }
   }
@@ -27,37 +30,23 @@ export class Pool {
     return Connection.open(origin, signal, (connection) => this.#keep(keyOf(origin), connection));
   }
 
+  /** Where there are too many, the oldest makes room: servers that nobody asks any more shall not have it all. */
   #keep(key: string, connection: Connection): void {
-    if (this.#count >= this.#idleMax) {
-      connection.close();
-      return;
-    }
-    const timer = setTimeout(() => this.#drop(key, connection), this.#idleMs);
-    timer.unref();
-    const all = this.#kept.get(key) ?? [];
-    all.push({ connection, timer });
-    this.#kept.set(key, all);
-    this.#count++;
+    const kept: Kept = { key, connection, timer: setTimeout(() => this.#drop(kept), this.#idleMs) };
+    kept.timer.unref();
+    this.#kept.push(kept);
+    const [oldest] = this.#kept;
+    if (oldest && this.#kept.length > this.#idleMax) this.#drop(oldest);
   }
 
-  #pop(key: string): Kept | undefined {
-    const kept = this.#kept.get(key)?.pop();
-    if (!kept) return;
+  #drop(kept: Kept): void {
+    this.#forget(kept);
+    kept.connection.close();
+  }
+
+  #forget(kept: Kept): void {
     clearTimeout(kept.timer);
-    this.#forget(key);
-    return kept;
-  }
-
-  /** The first in line is the oldest, and its time comes first. */
-  #drop(key: string, connection: Connection): void {
-    connection.close();
-    this.#kept.get(key)?.shift();
-    this.#forget(key);
-  }
-
-  #forget(key: string): void {
-    this.#count--;
-    if (this.#kept.get(key)?.length === 0) this.#kept.delete(key);
+    this.#kept = this.#kept.filter((one) => one !== kept);
   }
 }
 
