@@ -2,6 +2,7 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { Completion } from "../src/model/completion.ts";
+import { Frames } from "../src/model/frames.ts";
 import { Splitter } from "../src/model/reasoning.ts";
 import { Template } from "../src/model/template.ts";
 
@@ -35,7 +36,8 @@ function saidOf(frames: Frame[]): string {
     said += `${kind === "text" ? "" : "|"}${text}`;
   });
   const completion = new Completion(splitter, 1_000_000);
-  for (const { wrap, text } of frames) completion.take(wraps[wrap](text));
+  const stream = new Frames(completion);
+  stream.push(frames.map(({ wrap, text }) => `data: ${wraps[wrap](text)}\n\n`).join(""));
   splitter.end();
   return said;
 }
@@ -76,13 +78,19 @@ test("frames of any kinds, in any order, say what parsing them says", () => {
 test("a frame like one before is not parsed again, one that says more or otherwise is", () => {
   const template = new Template();
   const textIn = (data: string) => JSON.parse(data).choices[0].delta.content;
-  expect(template.textOf(wraps.usual("a"))).toBeUndefined();
+  const frame = (data: string) => `data: ${data}\n\n`;
+  const read = (text: string) => (template.read(text, 0) === text.length ? template.text : undefined);
+  expect(read(frame(wraps.usual("a")))).toBeUndefined();
   template.learn(wraps.usual("a"), "a", textIn);
-  expect(template.textOf(wraps.usual(" naïve 🙂"))).toBe(" naïve 🙂");
-  for (const other of ['"', "\\", "\n"]) expect(template.textOf(wraps.usual(other))).toBeUndefined();
+  expect(read(frame(wraps.usual(" naïve 🙂")))).toBe(" naïve 🙂");
+  for (const other of ['"', "\\", "\n"]) expect(read(frame(wraps.usual(other)))).toBeUndefined();
   const broken = wraps.usual("TAB").replace("TAB", "\t"); // as JSON must not have it
-  for (const other of [broken, wraps.usual("")]) expect(template.textOf(other)).toBeUndefined();
-  expect(template.textOf(wraps.spaced("a"))).toBeUndefined();
+  for (const other of [broken, wraps.usual("")]) expect(read(frame(other))).toBeUndefined();
+  expect(read(frame(wraps.spaced("a")))).toBeUndefined();
+  const whole = frame(wraps.usual("a"));
+  for (let length = 1; length < whole.length; length++) expect(read(whole.slice(0, length))).toBeUndefined();
+  expect(template.read(whole + whole, whole.length)).toBe(2 * whole.length);
+  expect(read(`${whole.slice(0, -1)}: more\n\n`)).toBeUndefined();
 });
 
 test("frames that differ in more than their text are not learnt from for ever", () => {

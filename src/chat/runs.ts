@@ -13,7 +13,6 @@ import * as turns from "../rows/turns.ts";
 import { headersOf, marksOf, type Trace } from "../trace.ts";
 import { Answer } from "./answer.ts";
 import { type Held, nothing, store } from "./checkpoint.ts";
-import { Gather } from "./gather.ts";
 import { Observers } from "./observe.ts";
 import { Pace } from "./pace.ts";
 import * as settlement from "./settlement.ts";
@@ -51,7 +50,6 @@ export class Runs {
   #work = new Set<Promise<unknown>>();
   #phase: "open" | "closing" | "cutting" = "open";
   #end = new AbortController();
-  #gather = new Gather();
   #freed = new Set<() => unknown>();
 
   readonly observers: Observers;
@@ -76,7 +74,7 @@ export class Runs {
       reservation,
       marks: { tenant_id: tenant.id, turn_id: claim.turnId, ...marksOf(trace) },
       answer,
-      pace: new Pace(answer, this.#gather),
+      pace: new Pace(answer),
       cut,
       over: Promise.resolve(),
       saved: nothing,

@@ -16,6 +16,8 @@ export class Completion {
   done = false;
   /** Set with each content and the finish reason, cleared by the reader. */
   heard = false;
+  /** How many documents were taken; begun anew by the reader. */
+  count = 0;
   readonly #splitter: Splitter;
   readonly #template = new Template();
   #charsLeft: number;
@@ -34,18 +36,24 @@ export class Completion {
     return this.finishReason !== undefined;
   }
 
+  /** Takes a frame where it stands, if it is like those before it; returns where it ends, or 0. */
+  skim(buffer: string, start: number): number {
+    if (this.done || this.full) return 0;
+    const end = this.#template.read(buffer, start);
+    if (end > 0) {
+      this.count++;
+      this.#add("", this.#template.text);
+    }
+    return end;
+  }
+
   take(data: string): void {
+    this.count++;
     if (this.done || this.full || data === "") return;
     if (data.startsWith("[DONE]")) {
       this.done = true;
       return;
     }
-    const familiar = this.#template.textOf(data);
-    if (familiar === undefined) this.#parsed(data);
-    else this.#add("", familiar);
-  }
-
-  #parsed(data: string): void {
     const chunk = parse(data);
     if (chunk.error)
       throw new Fault("model_failed", `an error in the stream: ${JSON.stringify(chunk.error)}`);

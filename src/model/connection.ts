@@ -1,5 +1,6 @@
 // One TCP or TLS connection to a model's server and the requests it carries, one after the other. Nothing is written
 // before the certificate is verified, and any fault, surprise or abort closes it for good.
+import { setLowWater } from "./lowwater.ts";
 import { type Flow, Reply } from "./reply.ts";
 
 export type Origin = { hostname: string; port: number; tls: boolean };
@@ -27,6 +28,7 @@ export class Connection implements Flow {
   #unsent: Buffer | undefined;
   #signal: AbortSignal | undefined;
   #over = false;
+  #lowWater = 1;
   /** Is handed the connection when it is free for another request. */
   readonly #released: (connection: Connection) => void;
 
@@ -73,6 +75,12 @@ export class Connection implements Flow {
 
   resume(): void {
     this.#socket?.resume();
+  }
+
+  lowWater(bytes: number): void {
+    if (!this.#socket || this.#over || bytes === this.#lowWater) return;
+    this.#lowWater = bytes;
+    setLowWater(this.#socket, bytes);
   }
 
   close(): void {
@@ -134,6 +142,7 @@ export class Connection implements Flow {
   }
 
   #release(reusable: boolean): void {
+    this.lowWater(1);
     this.#reply = undefined;
     this.#heed(undefined);
     if (reusable) {

@@ -29,14 +29,21 @@ export class Utf8 {
   }
 }
 
+/** Is given what was cut out. */
+export type Taker = {
+  take(data: string): void;
+  /** Is asked first whether it knows the frame that begins there, and returns where that ends; 0 if not. */
+  skim(buffer: string, start: number): number;
+};
+
 /** One event stream (WHATWG HTML, 9.2.6) cut into frames; of a frame only its data counts here. */
 export class Frames {
   #buffer = "";
   #afterCr = false;
-  readonly #take: (data: string) => void;
+  readonly #to: Taker;
 
-  constructor(take: (data: string) => void) {
-    this.#take = take;
+  constructor(to: Taker) {
+    this.#to = to;
   }
 
   push(text: string): void {
@@ -46,7 +53,15 @@ export class Frames {
     this.#buffer += rest.includes("\r") ? rest.replace(/\r\n?/g, "\n") : rest;
     const buffer = this.#buffer;
     let start = 0;
-    for (let end = buffer.indexOf("\n\n"); end !== -1; end = buffer.indexOf("\n\n", start)) {
+    while (start < buffer.length) {
+      const skimmed = this.#to.skim(buffer, start);
+      if (skimmed > 0) {
+        limit(skimmed - start);
+        start = skimmed;
+        continue;
+      }
+      const end = buffer.indexOf("\n\n", start);
+      if (end === -1) break;
       limit(end - start);
       this.#frame(buffer, start, end);
       start = end + 2;
@@ -59,25 +74,21 @@ export class Frames {
   end(): void {}
 
   #frame(buffer: string, start: number, end: number): void {
-    if (buffer.startsWith("data: ", start) && buffer.indexOf("\n", start) === end) {
-      this.#take(buffer.slice(start + 6, end));
-      return;
-    }
     const data: string[] = [];
     for (const line of buffer.slice(start, end).split("\n")) {
       if (line.startsWith("data:")) data.push(line.slice(line.startsWith("data: ") ? 6 : 5));
     }
-    if (data.length > 0) this.#take(data.join("\n"));
+    if (data.length > 0) this.#to.take(data.join("\n"));
   }
 }
 
 /** A completion that came as one JSON document. */
 export class Whole {
   #text = "";
-  readonly #take: (data: string) => void;
+  readonly #to: Taker;
 
-  constructor(take: (data: string) => void) {
-    this.#take = take;
+  constructor(to: Taker) {
+    this.#to = to;
   }
 
   push(text: string): void {
@@ -86,7 +97,7 @@ export class Whole {
   }
 
   end(): void {
-    this.#take(this.#text);
+    this.#to.take(this.#text);
   }
 }
 

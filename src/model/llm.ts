@@ -94,8 +94,7 @@ async function attempt(call: Call, endpoint: Endpoint, endsAt: number): Promise<
   marks.model = isDemo ? "demo" : endpoint.name;
   const deadline = new Deadline(signal, endsAt);
   const splitter = new Splitter((kind, text) => sink.append(kind, text));
-  const progress = (finished: boolean) => {
-    const nowMs = performance.now();
+  const progress = (finished: boolean, nowMs: number) => {
     sink.flush(nowMs);
     // All that may follow the finish reason is the usage. It is not worth a long wait.
     deadline.moveTo(nowMs + (finished ? Math.min(tailTimeoutMs, model.idleTimeoutMs) : model.idleTimeoutMs));

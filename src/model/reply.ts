@@ -14,12 +14,14 @@ export type Drinker = {
 export type Body = {
   /** Hands over what has come, and from now on what comes. */
   drink(drinker: Drinker): void;
+  /** Lets the drinker be told only of so many bytes and more, or of the end; where it can be had. */
+  lowWater(bytes: number): void;
   /** Ends it, and the connection if there was more to come. */
   cancel(): void;
 };
 
 /** The connection, as far as what comes in can direct it. */
-export type Flow = { pause(): void; resume(): void; close(): void };
+export type Flow = { pause(): void; resume(): void; close(): void; lowWater(bytes: number): void };
 
 const bufferedBytesMax = 256 * 1024;
 const atEnd = { done: true } as const;
@@ -108,6 +110,10 @@ export class Reply implements Body {
       drinker.pause();
     }
     this.#deliver();
+  }
+
+  lowWater(bytes: number): void {
+    if (!this.ended) this.#flow.lowWater(bytes);
   }
 
   cancel(): void {

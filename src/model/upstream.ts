@@ -1,5 +1,6 @@
 // Reads a model's response: bytes to frames, frames to deltas, deltas to an outcome. The hot path of the server:
 // it makes one promise for each answer, is called with what comes, and never buffers more than one frame.
+import { coalescer, Rhythm } from "./coalesce.ts";
 import { Completion, type Usage } from "./completion.ts";
 import { Fault } from "./fault.ts";
 import { Frames, Utf8, Whole } from "./frames.ts";
@@ -14,7 +15,7 @@ export type Outcome = { finishReason: "stop" | "length" | "content-filter"; usag
 export type Reading = {
   splitter: Splitter;
   /** Called once after each read that brought content, or the finish reason. */
-  progress(finished: boolean): void;
+  progress(finished: boolean, nowMs: number): void;
   /** With so much said the answer is cut off, for a model that ignores its own bound would say it for ever. */
   charsMax: number;
   signal: AbortSignal;
@@ -48,6 +49,9 @@ class Draught implements Drinker {
   readonly #completion: Completion;
   readonly #framing: Frames | Whole;
   readonly #utf8 = new Utf8();
+  readonly #rhythm: Rhythm;
+  /** Of the read that goes on. */
+  #bytes = 0;
   readonly #outcome = Promise.withResolvers<Outcome>();
   /** The outcome is known. */
   #over = false;
@@ -57,12 +61,12 @@ class Draught implements Drinker {
 
   constructor(body: Body, whole: boolean, reading: Reading) {
     const completion = new Completion(reading.splitter, reading.charsMax);
-    const take = (data: string) => completion.take(data);
     this.#body = body;
     this.#whole = whole;
     this.#reading = reading;
     this.#completion = completion;
-    this.#framing = whole ? new Whole(take) : new Frames(take);
+    this.#framing = whole ? new Whole(completion) : new Frames(completion);
+    this.#rhythm = new Rhythm(coalescer, (bytes) => body.lowWater(bytes));
   }
 
   drink(): Promise<Outcome> {
@@ -77,6 +81,7 @@ class Draught implements Drinker {
   bytes(bytes: Buffer, from: number, to: number): void {
     if (this.#over) this.#leave();
     if (this.#over || this.#wrong) return;
+    this.#bytes += to - from;
     try {
       this.#framing.push(this.#utf8.text(bytes, from, to));
     } catch (reason) {
@@ -87,7 +92,11 @@ class Draught implements Drinker {
   pause(): void {
     const completion = this.#completion;
     if (this.#over) return;
-    if (completion.heard) this.#reading.progress(completion.finished);
+    const nowMs = performance.now();
+    this.#rhythm.heard(this.#bytes, completion.count, nowMs);
+    this.#bytes = 0;
+    completion.count = 0;
+    if (completion.heard) this.#reading.progress(completion.finished, nowMs);
     completion.heard = false;
     if (this.#wrong) this.#fail(this.#wrong.reason);
     else if (completion.done || completion.full) this.#conclude();
@@ -127,7 +136,7 @@ class Draught implements Drinker {
       if (!finishReason)
         throw new Fault(code, `the answer ended with the finish reason ${completion.finishReason}`);
       this.#reading.splitter.end();
-      this.#reading.progress(true);
+      this.#reading.progress(true, performance.now());
       this.#settle();
       this.#outcome.resolve({ finishReason, usage: completion.usage });
     } catch (reason) {
@@ -143,6 +152,7 @@ class Draught implements Drinker {
   /** The end of the body is nearly always there, and once it is read the connection can serve the next call. */
   #settle(): void {
     this.#over = true;
+    this.#rhythm.release();
     this.#reading.signal.removeEventListener("abort", this.#abort);
     if (this.#completion.done) this.#lingers = setTimeout(this.#leave, lingerMs);
     else this.#leave();

@@ -62,6 +62,8 @@ class Streamed implements Body {
     );
   }
 
+  lowWater(): void {}
+
   cancel(): void {
     this.#reader.cancel().catch(() => {});
   }

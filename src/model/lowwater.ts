@@ -1,0 +1,39 @@
+// The low-water mark of a socket (SO_RCVLOWAT, socket(7)): while fewer bytes than that have come, the kernel does not say
+// that there is something to read; a closed connection it always tells of. Bun has no call for it, so it is libc's, by
+// bun:ffi, which is loaded when it is first needed: most servers never are so busy.
+import { log } from "../log.ts";
+
+type Set = (fd: number, bytes: number) => void;
+
+const solSocket = 1;
+const soRcvlowat = 18;
+
+let isAsked = false;
+let set: Set | undefined;
+
+/** True once marks can be set; until then, and on other systems than Linux, each piece is read as it comes. */
+export function canSetLowWater(): boolean {
+  if (!isAsked)
+    load().catch((error: unknown) => log.info({ err: error }, "no low-water marks on this system"));
+  isAsked = true;
+  return set !== undefined;
+}
+
+/** The kernel has something to say with the next byte if so many are there already, and takes 1 for any. */
+export function setLowWater(socket: Bun.Socket<unknown>, bytes: number): void {
+  const { fd } = socket as unknown as { fd: number }; // which Bun's types do not know; of a closed one it is -1
+  set?.(fd, bytes);
+}
+
+async function load(): Promise<void> {
+  if (process.platform !== "linux") return;
+  const { dlopen, ptr } = await import("bun:ffi");
+  const { symbols: libc } = dlopen("libc.so.6", {
+    setsockopt: { args: ["i32", "i32", "i32", "ptr", "u32"], returns: "i32" },
+  });
+  const value = new Int32Array(1);
+  set = (fd, bytes) => {
+    value[0] = bytes;
+    libc.setsockopt(fd, solSocket, soRcvlowat, ptr(value), value.byteLength); // its memory may have been moved: `ptr` anew
+  };
+}
