@@ -2,7 +2,7 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { createServer, type TLSSocket } from "node:tls";
+import { createServer, type TLSSocket, type TlsOptions } from "node:tls";
 import { generate } from "selfsigned";
 import { atTheEnd, repository, temporaryFolder, untilItExits, within } from "./support.ts";
 
@@ -45,7 +45,7 @@ async function certificate(what: { authority?: boolean; name?: string; signer?: 
 /** Answers each request with its own body; `heard` is all it was told inside TLS. */
 async function server(pair: Pair) {
   const seen = { heard: "", protocols: new Set<unknown>(), names: new Set<unknown>() };
-  const listening = createServer({ ...pair, ALPNProtocols: ["h2", "http/1.1"] }, (socket) => {
+  const port = await listen({ ...pair, ALPNProtocols: ["h2", "http/1.1"] }, (socket) => {
     let request = "";
     seen.protocols.add(socket.alpnProtocol);
     seen.names.add((socket as TLSSocket & { servername: unknown }).servername);
@@ -62,22 +62,33 @@ async function server(pair: Pair) {
       request = "";
     });
   });
+  return { seen, port };
+}
+
+async function listen(options: TlsOptions, serve: (socket: TLSSocket) => void): Promise<number> {
+  const listening = createServer(options, serve);
   listening.on("tlsClientError", () => {});
   await new Promise<void>((ready) => listening.listen(0, "127.0.0.1", ready));
   atTheEnd(() => listening.close());
-  return { seen, port: (listening.address() as { port: number }).port };
+  return (listening.address() as { port: number }).port;
 }
 
 /** Asks from a process of its own, for who may vouch is read when a process begins. Twice, over one connection. */
-async function ask(port: number, environment: Record<string, string>, host = "localhost", bytes = 3) {
-  const script = `const { wireFetch } = await import("${repository}/src/model/wire.ts");
+function ask(port: number, environment: Record<string, string>, host = "localhost", bytes = 3) {
+  return linesOf(
+    `const { wireFetch } = await import("${repository}/src/model/wire.ts");
     const body = "x".repeat(${bytes});
     const ask = () => wireFetch("https://${host}:${port}/", { method: "POST", body, headers: { authorization: "sk-secret" } });
     try {
       for (const _ of [1, 2]) console.log(await (await ask()).text() === body);
     } catch (error) {
       console.log(error.code);
-    }`;
+    }`,
+    environment,
+  );
+}
+
+async function linesOf(script: string, environment: Record<string, string>): Promise<string[]> {
   const child = Bun.spawn([process.execPath, "-e", script], {
     env: { PATH: process.env.PATH ?? "", ...environment },
     stdout: "pipe",
@@ -148,3 +159,37 @@ test("a server that speaks no TLS is told nothing", async () => {
   expect(answers).not.toContain("true");
   expect(heard).not.toContain("sk-secret");
 });
+
+test.if(process.platform === "linux")(
+  "an answer that is read several frames at a time is whole",
+  async () => {
+    const frame = (content: string, finish_reason: string | null = null) =>
+      `data: ${JSON.stringify({ choices: [{ index: 0, delta: { content }, finish_reason }] })}\n\n`;
+    const pair = await certificate({ signer: authority });
+    const port = await listen({ ...pair, ALPNProtocols: ["http/1.1"] }, async (socket) => {
+      socket.on("error", () => {});
+      await new Promise((asked) => socket.once("data", asked));
+      socket.write("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n");
+      for (let i = 0; i < 100; i++) {
+        socket.write(frame(` ${i}`));
+        await Bun.sleep(12);
+      }
+      socket.end(frame("", "stop"));
+    });
+    const [reads, text] = await linesOf(
+      `const { wireFetch } = await import("${repository}/src/model/wire.ts");
+    const { read } = await import("${repository}/src/model/upstream.ts");
+    const { Splitter } = await import("${repository}/src/model/reasoning.ts");
+    const busy = setInterval(() => { for (const until = performance.now() + 4; performance.now() < until; ); }, 1);
+    let text = "", reads = 0;
+    const splitter = new Splitter((_kind, piece) => { text += piece; });
+    const response = await wireFetch("https://localhost:${port}/", { method: "POST", body: "{}" });
+    await read(response, { splitter, progress: () => reads++, charsMax: 1e6, signal: new AbortController().signal });
+    clearInterval(busy);
+    console.log(reads + "\\n" + text);`,
+      { NODE_EXTRA_CA_CERTS: authorityFile },
+    );
+    expect(text).toBe(Array.from({ length: 100 }, (_, i) => ` ${i}`).join(""));
+    expect(Number(reads)).toBeLessThan(80);
+  },
+);
