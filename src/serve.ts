@@ -9,6 +9,7 @@ import { clearAway } from "./keep/janitor.ts";
 import { log } from "./log.ts";
 import { watchEventLoop } from "./metrics/vitals.ts";
 import { open, type Place, ready } from "./place.ts";
+import { shrinkAfterLoad } from "./shrink.ts";
 import { hasTerminal } from "./terminal.ts";
 
 /** How long readers may take for the last of what they were sent once all turns have ended. */
@@ -61,6 +62,7 @@ export async function serve(config: Config, role: Role): Promise<void> {
     const port = server.port ?? instance.port;
     process.stdout.write(banner(config, role, port));
     log.info({ version: pkg.version, role, port }, "listening");
+    shrinkAfterLoad(runs, clearing.signal);
     Bun.unsafe.setJITPolicy(1); // what runs from here on, runs often: see build/build.ts
   } catch (error) {
     await place.close();

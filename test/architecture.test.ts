@@ -10,7 +10,7 @@ const layers = [
   ["main"],
   ["cli/*"],
   ["check/*", "serve"],
-  ["banner", "http/*", "place"],
+  ["banner", "http/*", "place", "shrink"],
   ["chat/*", "explain", "keep/*"],
   ["identity/*"],
   ["rows/*"],
@@ -25,6 +25,7 @@ const reserved: [what: RegExp, where: RegExp][] = [
   [/^(elysia|@elysiajs\/.*)$/, /^http\//],
   [/^openai($|\/)/, /^model\/request\.ts$/],
   [/^postgres$/, /^db\/(db|batch|server)\.ts$/],
+  [/^bun:ffi$/, /^model\/lowwater\.ts$/],
   [/^prom-client($|\/)/, /^metrics\/(metrics|histogram)\.ts$/],
   [/^@electric-sql\/pglite|node_modules\/@electric-sql\/pglite/, /^db\/(embedded|session)\.ts$/],
 ];
