@@ -14,7 +14,7 @@ const bytesMax = 16 * 1024;
 const gain = 1 / 4;
 
 const lookMs = 100;
-/** The share of its time that the thread works. Coalescing halves it, so that the two are far apart. */
+/** The share of its time that the thread works. Coalescing lowers it, by up to a third, so the two are far apart. */
 const busy = 0.25;
 const atEase = 0.1;
 

@@ -11,7 +11,7 @@ const soRcvlowat = 18;
 let isAsked = false;
 let set: Set | undefined;
 
-/** True once marks can be set; until then, and on other systems than Linux, each piece is read as it comes. */
+/** True soon after it was first asked; on other systems than Linux never, and each piece is read as it comes. */
 export function canSetLowWater(): boolean {
   if (!isAsked)
     load().catch((error: unknown) => log.info({ err: error }, "no low-water marks on this system"));
@@ -19,7 +19,7 @@ export function canSetLowWater(): boolean {
   return set !== undefined;
 }
 
-/** The kernel has something to say with the next byte if so many are there already, and takes 1 for any. */
+/** With fewer bytes than that there is nothing to read; with 1, as at first, any are something. */
 export function setLowWater(socket: Bun.Socket<unknown>, bytes: number): void {
   const { fd } = socket as unknown as { fd: number }; // which Bun's types do not know; of a closed one it is -1
   set?.(fd, bytes);
