@@ -3,33 +3,42 @@
 import { every } from "./every.ts";
 
 const lookMs = 1_000;
-/** A load that goes on has answers within it. */
 const quietMs = 5_000;
+/** Of the time since the last look: above it the process works, though it may write no answer. */
+const atEase = 0.1;
 /** Less is not worth it: the next answer finds nothing compiled, and comes some 6 ms later. */
 const grownBy = 1.1;
 const timesMax = 2;
 
-type Work = { readonly size: number; onFreed(freed: () => void): void };
+type Runs = { readonly size: number; onFreed(freed: () => void): void };
 
 /** Begins with what the process holds now. */
-export function shrinkAfterLoad(work: Work, end: AbortSignal): void {
+export function shrinkAfterLoad(runs: Runs, end: AbortSignal): void {
   let endedMs = performance.now();
+  let lookedMs = endedMs;
+  let worked = process.threadCpuUsage();
   let restingBytes = process.memoryUsage.rss();
-  work.onFreed(() => {
+  runs.onFreed(() => {
     endedMs = performance.now();
   });
-  const isWorthIt = () => {
-    const isQuiet = work.size === 0 && performance.now() - endedMs > quietMs;
-    return isQuiet && process.memoryUsage.rss() > grownBy * restingBytes;
+  const isQuiet = () => runs.size === 0 && performance.now() - endedMs > quietMs;
+  const isGrown = () => process.memoryUsage.rss() > grownBy * restingBytes;
+  /** The share of its time that this thread has worked since the last look. */
+  const share = () => {
+    const { user, system } = process.threadCpuUsage(worked);
+    const passedMs = performance.now() - lookedMs;
+    worked = process.threadCpuUsage();
+    lookedMs += passedMs;
+    return (user + system) / 1_000 / passedMs;
   };
   const look = async () => {
-    if (!isWorthIt()) return;
+    if (share() > atEase || !isQuiet() || !isGrown()) return;
     // What died with the first time is found dead by the second.
-    for (let times = 0; times < timesMax && isWorthIt(); times++) {
+    for (let times = 0; times < timesMax && isQuiet() && isGrown(); times++) {
       Bun.shrink();
       await Bun.sleep(lookMs); // for that is done when the process has the time
     }
-    restingBytes = process.memoryUsage.rss();
+    if (isQuiet()) restingBytes = process.memoryUsage.rss();
   };
   every(lookMs, look, end);
 }

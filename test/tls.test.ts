@@ -172,7 +172,7 @@ test.if(process.platform === "linux")(
       socket.write("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n");
       for (let i = 0; i < 100; i++) {
         socket.write(frame(` ${i}`));
-        await Bun.sleep(12);
+        await Bun.sleep(14);
       }
       socket.end(frame("", "stop"));
     });
@@ -180,7 +180,7 @@ test.if(process.platform === "linux")(
       `const { wireFetch } = await import("${repository}/src/model/wire.ts");
     const { read } = await import("${repository}/src/model/upstream.ts");
     const { Splitter } = await import("${repository}/src/model/reasoning.ts");
-    const busy = setInterval(() => { for (const until = performance.now() + 4; performance.now() < until; ); }, 1);
+    const busy = setInterval(() => { for (const until = performance.now() + 6; performance.now() < until; ); }, 1);
     let text = "", reads = 0;
     const splitter = new Splitter((_kind, piece) => { text += piece; });
     const response = await wireFetch("https://localhost:${port}/", { method: "POST", body: "{}" });

@@ -83,7 +83,7 @@ export const turnDuration = histogram(
 );
 export const chunkGap = new FastHistogram({
   name: "cip_chunk_gap_seconds",
-  help: "Between two pieces of an answer, as they come from the model.",
+  help: "Between two pieces of an answer, as they are read from the model.",
   buckets: gaps,
   registers,
 });

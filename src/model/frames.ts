@@ -56,7 +56,7 @@ export class Frames {
     while (start < buffer.length) {
       const skimmed = this.#to.skim(buffer, start);
       if (skimmed > 0) {
-        limit(skimmed - start);
+        limit(skimmed - 2 - start);
         start = skimmed;
         continue;
       }
