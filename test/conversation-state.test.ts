@@ -28,7 +28,7 @@ describe("an answer that has not begun", () => {
     await chat.page.getByText("Waiting for the answer…").waitFor();
     releaseAll();
     await chat.shows("At last");
-    expect(await chat.page.getByText("Waiting for the answer…").count()).toBe(0);
+    await chat.page.getByText("Waiting for the answer…").waitFor({ state: "hidden" });
   });
 
   test("is said not to have been taken where others are answered first", async () => {
