@@ -1,6 +1,7 @@
 // Gives the memory of a load back when it is over. What was compiled for it, and pages on which next to nothing lies any
 // more, would stay with the process: 144 % of what it held before, ten seconds after a thousand streams have ended.
 import { every } from "./every.ts";
+import { WorkShare } from "./workshare.ts";
 
 const lookMs = 1_000;
 const quietMs = 5_000;
@@ -15,24 +16,15 @@ type Runs = { readonly size: number; onFreed(freed: () => void): void };
 /** Begins with what the process holds now. */
 export function shrinkAfterLoad(runs: Runs, end: AbortSignal): void {
   let endedMs = performance.now();
-  let lookedMs = endedMs;
-  let worked = process.threadCpuUsage();
+  const workShare = new WorkShare();
   let restingBytes = process.memoryUsage.rss();
   runs.onFreed(() => {
     endedMs = performance.now();
   });
   const isQuiet = () => runs.size === 0 && performance.now() - endedMs > quietMs;
   const isGrown = () => process.memoryUsage.rss() > grownBy * restingBytes;
-  /** The share of its time that this thread has worked since the last look. */
-  const share = () => {
-    const { user, system } = process.threadCpuUsage(worked);
-    const passedMs = performance.now() - lookedMs;
-    worked = process.threadCpuUsage();
-    lookedMs += passedMs;
-    return (user + system) / 1_000 / passedMs;
-  };
   const look = async () => {
-    if (share() > atEase || !isQuiet() || !isGrown()) return;
+    if (workShare.look(performance.now()) > atEase || !isQuiet() || !isGrown()) return;
     // What died with the first time is found dead by the second.
     for (let times = 0; times < timesMax && isQuiet() && isGrown(); times++) {
       Bun.shrink();

@@ -17,7 +17,7 @@ const layers = [
   ["model/*"],
   ["config/*", "db/*"],
   ["metrics/*"],
-  ["assets", "errors", "every", "log", "terminal", "trace"],
+  ["assets", "errors", "every", "log", "terminal", "trace", "workshare"],
 ];
 
 /** What only some files may import, and which. */

@@ -27,7 +27,7 @@ describe.each(databases)("on %s", (_name, open) => {
   }
   const say = ({ answer }: Held, type: Part["type"], text: string) => {
     answer.append(type, text);
-    answer.store();
+    answer.flush();
   };
   const checkpoint = (...runs: Held[]) => store(db, runs, lease, renewMs);
   const row = ({ claim }: Held) => db.tenant("acme", (tx) => turns.get(tx, "ann", claim.turnId));

@@ -15,48 +15,51 @@ export class Answer {
   ending: Ending | undefined;
   #readers = new Set<() => void>();
   #pending: Part | undefined;
-  length = 0;
 
-  /** Adds text; it is part of the answer with the next `store`, so that what arrives together is passed on together. */
+  get length(): number {
+    return this.segments.at(-1)?.offset ?? 0;
+  }
+
+  /** Adds text; it is part of the answer with the next `flush`, so that what arrives together is passed on together. */
   append(type: Part["type"], text: string): void {
     if (text === "") return;
     if (this.#pending?.type === type) {
       this.#pending.text += text;
     } else {
-      this.store();
+      this.#store();
       this.#pending = { type, text };
     }
   }
 
+  /** Makes what was added part of the answer, and wakes its readers. */
   flush(): void {
-    this.store();
-    this.wake();
+    this.#store();
+    this.#wake();
   }
 
-  /** Makes what was added part of the answer; readers learn of it when they are woken. */
-  store(): void {
+  #store(): void {
     if (!this.#pending) return;
     const { type, text } = this.#pending;
     this.#pending = undefined;
-    this.length += text.length;
+    const offset = this.length + text.length;
     const last = this.segments.at(-1);
     if (last?.type === type && last.text.length + text.length <= segmentCharsMax) {
       last.text += text;
-      last.offset = this.length;
+      last.offset = offset;
     } else {
-      this.segments.push({ type, text, offset: this.length });
+      this.segments.push({ type, text, offset });
     }
   }
 
-  wake(): void {
+  #wake(): void {
     for (const wake of this.#readers) wake();
   }
 
   /** Nothing is appended after this. */
   end(ending: Ending): void {
-    this.store();
+    this.#store();
     this.ending = ending;
-    this.wake();
+    this.#wake();
   }
 
   /** Calls `wake` at every change until the function it returns is called. */

@@ -1,6 +1,7 @@
 // Receive coalescing: while the loop is busy, the frames of an answer are read several at a time, as network drivers do
 // with packets. The kernel is told for each connection how much is worth a wake-up (lowwater.ts), so that two tokens share
 // a read, their way through the server and a write: at 1,000 readers 11.6 µs a token in place of 16.6 (test/bench/).
+import { WorkShare } from "../workshare.ts";
 import { canSetLowWater } from "./lowwater.ts";
 
 /** What is read together comes within about so long: of 50 tokens/s two, of 20 one. */
@@ -21,14 +22,13 @@ const atEase = 0.1;
 /** Whether the loop is busy, and who waits meanwhile for several frames. */
 export class Coalescer {
   #isBusy = false;
-  #lookedMs = performance.now();
-  #workedMs = workedMs();
+  readonly #workShare = new WorkShare();
   /** Those that wait, in the order of their last reads. */
   readonly #waiting = new Set<Rhythm>();
   #timer: Timer | undefined;
 
   isBusy(nowMs: number): boolean {
-    if (nowMs - this.#lookedMs >= lookMs) this.#look(nowMs);
+    if (nowMs - this.#workShare.lookedMs >= lookMs) this.#look(nowMs);
     return this.#isBusy;
   }
 
@@ -52,12 +52,9 @@ export class Coalescer {
   };
 
   #look(nowMs: number): void {
-    const worked = workedMs();
-    const share = (worked - this.#workedMs) / (nowMs - this.#lookedMs);
+    const share = this.#workShare.look(nowMs);
     if (share > busy) this.#isBusy = canSetLowWater();
     if (share < atEase) this.#isBusy = false;
-    this.#lookedMs = nowMs;
-    this.#workedMs = worked;
   }
 }
 
@@ -121,10 +118,4 @@ export class Rhythm {
     this.#mark = bytes;
     this.#setLowWater(bytes);
   }
-}
-
-/** CPU time of this thread alone: others compile, collect or compress, and hold up nobody here. */
-function workedMs(): number {
-  const { user, system } = process.threadCpuUsage();
-  return (user + system) / 1000;
 }
