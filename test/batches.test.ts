@@ -37,6 +37,19 @@ test("many that ask at once, of several tenants, travel in few batches, and each
   expect(claims.map(({ turnId }) => found.get(turnId))).toEqual(asked.map((one) => [...one]));
 });
 
+/** Holds the locks of visitors ("tenant user") for as long as `until` takes; returns once it has them. */
+async function locked(visitors: string[], until: () => Promise<void>): Promise<{ released: Promise<void> }> {
+  const begun = Promise.withResolvers<void>();
+  const released = db.system(async (tx) => {
+    for (const visitor of visitors)
+      await tx`select pg_advisory_xact_lock(hashtextextended(${`cip visitor ${visitor}`}, 0))`;
+    begun.resolve();
+    await until();
+  }, 6_000);
+  await Promise.race([begun.promise, released]);
+  return { released };
+}
+
 test("one alone is on its way at once", async () => {
   const before = journeys();
   await ask("alone", "ann");
@@ -57,14 +70,7 @@ test("what is wrong with one of a batch is no other's trouble", async () => {
 
 test("those who wait for a lock hold up nobody, and have their turns once it is free", async () => {
   const { promise: free, resolve: release } = Promise.withResolvers<void>();
-  const locked = Promise.withResolvers<void>();
-  const holding = db.system(async (tx) => {
-    for (let i = 0; i < 3; i++)
-      await tx`select pg_advisory_xact_lock(hashtextextended(${`cip visitor locks locked ${i}`}, 0))`;
-    locked.resolve();
-    await free;
-  });
-  await locked.promise;
+  const { released } = await locked(["locks locked 0", "locks locked 1", "locks locked 2"], () => free);
   let over = 0;
   // As many as travel at once, and one more.
   const waiting = Array.from({ length: 3 }, (_, i) => ask("locks", `locked ${i}`).finally(() => over++));
@@ -72,24 +78,18 @@ test("those who wait for a lock hold up nobody, and have their turns once it is 
   await within(Promise.all(others), "the others have their turns", 1_500);
   expect(over).toBe(0);
   release();
-  await holding;
+  await released;
   await within(Promise.all(waiting), "they have theirs");
 });
 
 test("who is let in and then waits for a lock is let in once", async () => {
-  const locked = Promise.withResolvers<void>();
-  const holding = db.system(async (tx) => {
-    await tx`select pg_advisory_xact_lock(hashtextextended('cip visitor once ann', 0))`;
-    locked.resolve();
-    await Bun.sleep(300);
-  });
-  await locked.promise;
+  const { released } = await locked(["once ann"], () => Bun.sleep(300));
   const once: Bucket = { policy: "once", rate: { count: 1, periodMs: 3_600_000 }, whose: "ann" };
   const admission = { reads: [], messages: [once], userId: "ann", idempotency: undefined };
   const came = await askWith(db.of("once"), keys, { admission, opening: opening({ userId: "ann" }) }, lease);
   expect(came.admitted?.messages).toMatchObject([{ remaining: 0, refused: false }]);
   expect(came.outcome).toMatchObject({ epoch: 1 });
-  await holding;
+  await released;
 });
 
 test("a text that is no jsonb is its sender's trouble only", async () => {
@@ -107,13 +107,7 @@ test("a text that is no jsonb is its sender's trouble only", async () => {
 });
 
 test("what would begin too late is not begun", async () => {
-  const locked = Promise.withResolvers<void>();
-  const holding = db.system(async (tx) => {
-    await tx`select pg_advisory_xact_lock(hashtextextended('cip visitor late ann', 0))`;
-    locked.resolve();
-    await Bun.sleep(4_300);
-  }, 6_000);
-  await locked.promise;
+  const { released } = await locked(["late ann"], () => Bun.sleep(4_300));
   const requests = ["ann", "bob"].map((user_id) => ({
     tenant: "late",
     open_turn: {
@@ -131,7 +125,7 @@ test("what would begin too late is not begun", async () => {
     return row?.came_of;
   }, 6_000);
   expect(came[1]).toEqual({ error: expect.objectContaining({ code: "53000" }) });
-  await holding;
+  await released;
 });
 
 test("who waits for a lock for too long is told that the database has no time", async () => {
