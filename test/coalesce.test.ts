@@ -96,8 +96,10 @@ async function ask(baseUrl: string) {
   const came = { text: "", reads: 0 };
   const response = await wireFetch(`${baseUrl}/chat/completions`, { method: "POST", body: "{}" });
   const over = read(response, {
-    splitter: new Splitter((_kind, text) => {
-      came.text += text;
+    splitter: new Splitter({
+      append: (_kind, text) => {
+        came.text += text;
+      },
     }),
     progress: () => came.reads++,
     charsMax: 1_000_000,

@@ -163,7 +163,11 @@ describe("a whole answer", () => {
       await gate.promise;
       socket.end(say("d") + say("e") + finish + done);
     });
-    const ended = await ask(modelAt(server.baseUrl), undefined, (piece) => piece === "c" && gate.resolve());
+    const ended = await ask(
+      modelAt(server.baseUrl),
+      undefined,
+      (piece) => piece.endsWith("c") && gate.resolve(),
+    );
     expect(ended.text).toBe("abcde");
     expect(ended.flushes).toBe(3); // two reads, and the end
   });
@@ -309,9 +313,11 @@ describe("what providers send", () => {
     );
     const readAll = async (chunks: Uint8Array[]) => {
       const said = { reasoning: "", text: "" };
-      const splitter = new Splitter((kind, piece) => {
-        expect(piece.isWellFormed()).toBe(true);
-        said[kind] += piece;
+      const splitter = new Splitter({
+        append: (kind, piece) => {
+          expect(piece.isWellFormed()).toBe(true);
+          said[kind] += piece;
+        },
       });
       const response = new Response(
         new ReadableStream({

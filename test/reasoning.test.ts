@@ -6,9 +6,11 @@ import { type Kind, Splitter } from "../src/model/reasoning.ts";
 function split(deltas: string[]): { reasoning: string; text: string; pieces: [Kind, string][] } {
   const said = { reasoning: "", text: "" };
   const pieces: [Kind, string][] = [];
-  const splitter = new Splitter((kind, piece) => {
-    said[kind] += piece;
-    pieces.push([kind, piece]);
+  const splitter = new Splitter({
+    append: (kind, piece) => {
+      said[kind] += piece;
+      pieces.push([kind, piece]);
+    },
   });
   for (const delta of deltas) splitter.text(delta);
   splitter.end();
@@ -90,7 +92,7 @@ describe("what comes out can be stored", () => {
 
   test("the halves of a pair meet although reasoning comes between them", () => {
     const pieces: [Kind, string][] = [];
-    const splitter = new Splitter((...piece) => pieces.push(piece));
+    const splitter = new Splitter({ append: (...piece) => pieces.push(piece) });
     splitter.text("a\ud83d");
     splitter.reasoning("Hm.");
     splitter.text("\ude00");

@@ -30,14 +30,26 @@ function escaped(text: string): string {
   ).join("");
 }
 
-function saidOf(frames: Frame[]): string {
+/** However the bytes are cut on their way. */
+function saidOf(frames: Frame[], blankLine: string, cuts: number[]): string {
   let said = "";
-  const splitter = new Splitter((kind, text) => {
-    said += `${kind === "text" ? "" : "|"}${text}`;
+  const splitter = new Splitter({
+    append: (kind, text) => {
+      said += `${kind === "text" ? "" : "|"}${text}`;
+    },
   });
   const completion = new Completion(splitter, 1_000_000);
   const stream = new Frames(completion);
-  stream.push(frames.map(({ wrap, text }) => `data: ${wraps[wrap](text)}\n\n`).join(""));
+  const bytes = Buffer.from(
+    frames.map(({ wrap, text }) => `data: ${wraps[wrap](text)}${blankLine}`).join(""),
+  );
+  const ends = [...new Set(cuts.map((cut) => cut % bytes.length)), bytes.length].sort((a, b) => a - b);
+  let from = 0;
+  for (const to of ends) {
+    stream.push(bytes, from, to);
+    from = to;
+  }
+  completion.flush();
   splitter.end();
   return said;
 }
@@ -45,8 +57,10 @@ function saidOf(frames: Frame[]): string {
 /** The same, each frame parsed. */
 function parsedOf(frames: Frame[]): string {
   let said = "";
-  const splitter = new Splitter((kind, text) => {
-    said += `${kind === "text" ? "" : "|"}${text}`;
+  const splitter = new Splitter({
+    append: (kind, text) => {
+      said += `${kind === "text" ? "" : "|"}${text}`;
+    },
   });
   for (const { wrap, text } of frames) {
     const [first] = JSON.parse(wraps[wrap](text)).choices;
@@ -59,7 +73,21 @@ function parsedOf(frames: Frame[]): string {
 }
 
 test("frames of any kinds, in any order, say what parsing them says", () => {
-  const unit = fc.constantFrom("a", "b ", '"', "\\", "\n", "\u2028", "é", "🙂", "\ud83d", "{", "}", ",");
+  const unit = fc.constantFrom(
+    "a",
+    "b ",
+    '"',
+    "\\",
+    "\n",
+    "\u2028",
+    "é",
+    "🙂",
+    "\ud83d",
+    "\ufeff",
+    "{",
+    "}",
+    ",",
+  );
   const text = fc.array(unit, { maxLength: 4 }).map((units) => units.join(""));
   const names = Object.keys(wraps) as Frame["wrap"][];
   // Two kinds at a time, so that what is learnt of one is also used.
@@ -68,9 +96,14 @@ test("frames of any kinds, in any order, say what parsing them says", () => {
     fc.array(fc.record({ wrap: fc.constantFrom(...pair), text }), { minLength: 1, maxLength: 20 }),
   );
   fc.assert(
-    fc.property(frames, (frames) => {
-      expect(saidOf(frames)).toBe(parsedOf(frames));
-    }),
+    fc.property(
+      frames,
+      fc.constantFrom("\n\n", "\r\n\r\n"),
+      fc.array(fc.nat(), { maxLength: 5 }),
+      (frames, blankLine, cuts) => {
+        expect(saidOf(frames, blankLine, cuts)).toBe(parsedOf(frames));
+      },
+    ),
     { numRuns: 2_000 },
   );
 });
@@ -79,18 +112,44 @@ test("a frame like one before is not parsed again, one that says more or otherwi
   const template = new Template();
   const textIn = (data: string) => JSON.parse(data).choices[0].delta.content;
   const frame = (data: string) => `data: ${data}\n\n`;
-  const read = (text: string) => (template.read(text, 0) === text.length ? template.text : undefined);
+  const read = (frame: string | Buffer) => {
+    const bytes = Buffer.from(frame);
+    const end = template.read(bytes, 0, bytes.length);
+    expect([0, bytes.length]).toContain(end);
+    return end > 0 ? template.take() : undefined;
+  };
   expect(read(frame(wraps.usual("a")))).toBeUndefined();
   template.learn(wraps.usual("a"), "a", textIn);
   expect(read(frame(wraps.usual(" naïve 🙂")))).toBe(" naïve 🙂");
-  for (const other of ['"', "\\", "\n"]) expect(read(frame(wraps.usual(other)))).toBeUndefined();
+  expect(read(`data: ${wraps.usual("a")}\r\n\r\n`)).toBe("a");
+  for (const other of ['"', "\\", "\n", "a".repeat(300)])
+    expect(read(frame(wraps.usual(other)))).toBeUndefined();
   const broken = wraps.usual("TAB").replace("TAB", "\t"); // as JSON must not have it
   for (const other of [broken, wraps.usual("")]) expect(read(frame(other))).toBeUndefined();
   expect(read(frame(wraps.spaced("a")))).toBeUndefined();
-  const whole = frame(wraps.usual("a"));
-  for (let length = 1; length < whole.length; length++) expect(read(whole.slice(0, length))).toBeUndefined();
-  expect(template.read(whole + whole, whole.length)).toBe(2 * whole.length);
-  expect(read(`${whole.slice(0, -1)}: more\n\n`)).toBeUndefined();
+  const whole = Buffer.from(frame(wraps.usual("a")));
+  for (let length = 1; length < whole.length; length++)
+    expect([length, template.read(whole, 0, length)]).toEqual([length, 0]);
+  for (let length = 1; length < whole.length; length++)
+    expect(read(whole.subarray(0, length))).toBeUndefined();
+  expect(read(`${whole.toString().slice(0, -1)}: more\n\n`)).toBeUndefined();
+});
+
+test("what is read of several frames is taken together, half a character of one not with half of the next", () => {
+  const template = new Template();
+  const data = '{"choices":[{"delta":{"content":"a"}}]}';
+  template.learn(data, "a", (data) => JSON.parse(data).choices[0].delta.content);
+  const [head, tail] = `data: ${data}\n\n`.split('"a"') as [string, string];
+  const frame = (...text: number[]) =>
+    Buffer.concat([Buffer.from(`${head}"`), Buffer.from(text), Buffer.from(`"${tail}`)]);
+  const whole = Buffer.concat([frame(0x61), frame(0x62, 0xe2, 0x82)]);
+  const half = template.read(whole, 0, whole.length);
+  expect(half).toBeGreaterThan(0);
+  expect(template.read(whole, half, whole.length)).toBe(whole.length);
+  const rest = frame(0xac);
+  expect(template.read(rest, 0, rest.length)).toBe(0);
+  expect(template.take()).toBe("ab\ufffd");
+  expect(template.take()).toBe("");
 });
 
 test("frames that differ in more than their text are not learnt from for ever", () => {

@@ -182,7 +182,7 @@ test.if(process.platform === "linux")(
     const { Splitter } = await import("${repository}/src/model/reasoning.ts");
     const busy = setInterval(() => { for (const until = performance.now() + 6; performance.now() < until; ); }, 1);
     let text = "", reads = 0;
-    const splitter = new Splitter((_kind, piece) => { text += piece; });
+    const splitter = new Splitter({ append: (_kind, piece) => { text += piece; } });
     const response = await wireFetch("https://localhost:${port}/", { method: "POST", body: "{}" });
     await read(response, { splitter, progress: () => reads++, charsMax: 1e6, signal: new AbortController().signal });
     clearInterval(busy);

@@ -413,7 +413,7 @@ describe("an abort", () => {
     const server = await upstream((socket) => socket.write(chunked + chunk(frame)));
     const controller = new AbortController();
     const outcome = read(await post(server.baseUrl), {
-      splitter: new Splitter(() => {}),
+      splitter: new Splitter({ append: () => {} }),
       progress: () => void setImmediate(() => controller.abort("stopped")),
       charsMax: 100,
       signal: controller.signal,

@@ -36,18 +36,28 @@ export class Completion {
     return this.finishReason !== undefined;
   }
 
-  /** Takes a frame where it stands, if it is like those before it; returns where it ends, or 0. */
-  skim(buffer: string, start: number): number {
-    if (this.done || this.full) return 0;
-    const end = this.#template.read(buffer, start);
-    if (end > 0) {
-      this.count++;
-      this.#add("", this.#template.text);
+  /** Takes frames where they stand, as long as they are like those before; returns where they end. */
+  skim(bytes: Buffer, from: number, to: number): number {
+    let at = from;
+    while (at < to && !this.done && !this.full) {
+      const end = this.#template.read(bytes, at, to);
+      if (end === 0 && this.#template.length === 0) break;
+      if (end > 0) {
+        at = end;
+        this.count++;
+      }
+      if (end === 0 || this.#template.length > this.#charsLeft) this.flush();
     }
-    return end;
+    return at;
+  }
+
+  /** Hands on what was said by frames that were taken where they stand. */
+  flush(): void {
+    if (this.#template.length > 0) this.#add("", this.#template.take());
   }
 
   take(data: string): void {
+    this.flush();
     this.count++;
     if (this.done || this.full || data === "") return;
     if (data.startsWith("[DONE]")) {

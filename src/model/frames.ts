@@ -8,18 +8,19 @@ const bufferedCharsMax = 1024 * 1024;
  * Bytes as text (UTF-8, without a byte order mark). A decoder that remembers half a character from one read to the next
  * is made only where one was cut in two: it takes three times as long, and memory in each stream.
  */
-export class Utf8 {
+class Utf8 {
+  /** The last byte may be one of a character that is still to come. */
+  isCut = false;
   #begun = false;
-  #isCut = false;
   #decoder: TextDecoder | undefined;
 
   text(bytes: Buffer, from: number, to: number): string {
     if (from === to) return "";
-    const wasCut = this.#isCut;
+    const wasCut = this.isCut;
     // No character but those of ASCII ends in such a byte; what it may cut short is as wrong to either decoder.
-    this.#isCut = (bytes[to - 1] as number) >= 0x80;
+    this.isCut = (bytes[to - 1] as number) >= 0x80;
     let text: string;
-    if (wasCut || this.#isCut) {
+    if (wasCut || this.isCut) {
       this.#decoder ??= new TextDecoder("utf-8", { ignoreBOM: true });
       text = this.#decoder.decode(bytes.subarray(from, to), { stream: true });
     } else text = bytes.toString("utf8", from, to);
@@ -32,36 +33,44 @@ export class Utf8 {
 /** Is given what was cut out. */
 export type Taker = {
   take(data: string): void;
-  /** Is asked first whether it knows the frame that begins there, and returns where that ends; 0 if not. */
-  skim(buffer: string, start: number): number;
+  /** Is asked first: takes the frames from `from` on that it knows without their being cut out, and returns where they end. */
+  skim(bytes: Buffer, from: number, to: number): number;
 };
 
 /** One event stream (WHATWG HTML, 9.2.6) cut into frames; of a frame only its data counts here. */
 export class Frames {
+  /** No part of a frame is held. */
+  #isEmpty = true;
+  /** What has come of the next frame. */
   #buffer = "";
   #afterCr = false;
+  readonly #utf8 = new Utf8();
   readonly #to: Taker;
 
   constructor(to: Taker) {
     this.#to = to;
   }
 
-  push(text: string): void {
+  push(bytes: Buffer, from: number, to: number): void {
+    let at = from;
+    while (at < to) {
+      if (this.#isEmpty) at = this.#to.skim(bytes, at, to);
+      if (at === to) return;
+      const end = endOfFrame(bytes, at, to);
+      this.#read(this.#utf8.text(bytes, at, end));
+      this.#isEmpty = this.#buffer === "" && !this.#utf8.isCut;
+      at = end;
+    }
+  }
+
+  #read(text: string): void {
     if (text === "") return;
     const rest = this.#afterCr && text.startsWith("\n") ? text.slice(1) : text;
     this.#afterCr = text.endsWith("\r");
     this.#buffer += rest.includes("\r") ? rest.replace(/\r\n?/g, "\n") : rest;
     const buffer = this.#buffer;
     let start = 0;
-    while (start < buffer.length) {
-      const skimmed = this.#to.skim(buffer, start);
-      if (skimmed > 0) {
-        limit(skimmed - 2 - start);
-        start = skimmed;
-        continue;
-      }
-      const end = buffer.indexOf("\n\n", start);
-      if (end === -1) break;
+    for (let end = buffer.indexOf("\n\n"); end !== -1; end = buffer.indexOf("\n\n", start)) {
       limit(end - start);
       this.#frame(buffer, start, end);
       start = end + 2;
@@ -85,20 +94,27 @@ export class Frames {
 /** A completion that came as one JSON document. */
 export class Whole {
   #text = "";
+  readonly #utf8 = new Utf8();
   readonly #to: Taker;
 
   constructor(to: Taker) {
     this.#to = to;
   }
 
-  push(text: string): void {
-    this.#text += text;
+  push(bytes: Buffer, from: number, to: number): void {
+    this.#text += this.#utf8.text(bytes, from, to);
     limit(this.#text.length);
   }
 
   end(): void {
     this.#to.take(this.#text);
   }
+}
+
+/** Where the first blank line ends, as most servers write it; or else where all ends. */
+function endOfFrame(bytes: Buffer, at: number, to: number): number {
+  const blankLine = bytes.indexOf("\n\n", at);
+  return blankLine === -1 ? to : Math.min(to, blankLine + 2);
 }
 
 function limit(chars: number): void {

@@ -71,7 +71,7 @@ export class ResponseParser {
           this.#persistent = false; // nobody asked for more
           return;
         default:
-          this.#readLine(bytes[at++] as number);
+          at = this.#readLine(bytes, at);
       }
     }
   }
@@ -148,20 +148,26 @@ export class ResponseParser {
     return end;
   }
 
-  /** One byte of the lines around chunks (RFC 9112, 7.1); what extensions and trailers say has no use here. */
-  #readLine(byte: number): void {
-    if (++this.#lineBytes > lineBytesMax) throw new Error("a chunk of the response has too long a line");
-    if (byte === lf) {
-      this.#endLine();
-    } else if (this.#afterCr) {
-      throw new Error("a chunk of the response has a broken line");
-    } else if (byte === cr) {
-      this.#afterCr = true;
-    } else {
+  /** Of the lines around chunks (RFC 9112, 7.1) one, as far as it is there; what extensions and trailers say has no use here. */
+  #readLine(bytes: Buffer, from: number): number {
+    let at = from;
+    while (at < bytes.length) {
+      const byte = bytes[at++] as number;
+      if (++this.#lineBytes > lineBytesMax) throw new Error("a chunk of the response has too long a line");
+      if (byte === lf) {
+        this.#endLine();
+        break;
+      }
+      if (this.#afterCr) throw new Error("a chunk of the response has a broken line");
+      if (byte === cr) {
+        this.#afterCr = true;
+        continue;
+      }
       if (this.#state === "size") this.#readSize(byte);
       else if (this.#state === "chunk-end") throw new Error("a chunk of the response is longer than it says");
       this.#lineIsEmpty = false;
     }
+    return at;
   }
 
   #readSize(byte: number): void {

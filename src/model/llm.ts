@@ -7,16 +7,16 @@ import * as metrics from "../metrics/metrics.ts";
 import { Deadline } from "./deadline.ts";
 import { demoFetch } from "./demo.ts";
 import { Fault, toCipError } from "./fault.ts";
-import { Splitter } from "./reasoning.ts";
+import { type Pieces, Splitter } from "./reasoning.ts";
 import { bodyOf, type Message, post } from "./request.ts";
-import { type Outcome, read } from "./upstream.ts";
+import { type Outcome, type Reading, read } from "./upstream.ts";
 import { wireFetch } from "./wire.ts";
 
 export type { Message } from "./request.ts";
 export type { Outcome, Usage } from "./upstream.ts";
 
 /** Receives the answer while it grows; `flush` is called once per upstream read, after that read's `append`s. */
-export type Sink = { append(kind: "reasoning" | "text", text: string): void; flush(nowMs: number): void };
+export type Sink = Pieces & { flush(nowMs: number): void };
 
 export type Call = {
   model: Model;
@@ -93,12 +93,7 @@ async function attempt(call: Call, endpoint: Endpoint, endsAt: number): Promise<
   const isDemo = model.demo && endpoint === model;
   marks.model = isDemo ? "demo" : endpoint.name;
   const deadline = new Deadline(signal, endsAt);
-  const splitter = new Splitter((kind, text) => sink.append(kind, text));
-  const progress = (finished: boolean, nowMs: number) => {
-    sink.flush(nowMs);
-    // All that may follow the finish reason is the usage. It is not worth a long wait.
-    deadline.moveTo(nowMs + (finished ? Math.min(tailTimeoutMs, model.idleTimeoutMs) : model.idleTimeoutMs));
-  };
+  const splitter = new Splitter(sink);
   try {
     // fetch does not tell when it is connected, and llama.cpp and Ollama send headers only with the first token.
     // So until there are headers both times are granted, and with them the first token's time begins.
@@ -110,8 +105,7 @@ async function attempt(call: Call, endpoint: Endpoint, endsAt: number): Promise<
       signal: deadline.signal,
     });
     deadline.moveTo(Math.min(firstDueAt, performance.now() + model.firstTimeoutMs));
-    const charsMax = model.maxTokens * tokenCharsMax;
-    return await read(response, { splitter, progress, charsMax, signal: deadline.signal });
+    return await read(response, new Progress(splitter, sink, deadline, model));
   } catch (error) {
     const { aborted, reason } = deadline.signal;
     const fault = faultOf(aborted ? reason : error);
@@ -122,6 +116,33 @@ async function attempt(call: Call, endpoint: Endpoint, endsAt: number): Promise<
     return new Failure(fault, splitter.appended);
   } finally {
     deadline.clear();
+  }
+}
+
+/** A response's way into the answer. */
+class Progress implements Reading {
+  readonly #sink: Sink;
+  readonly #deadline: Deadline;
+  readonly #idleTimeoutMs: number;
+  readonly splitter: Splitter;
+  readonly charsMax: number;
+  readonly signal: AbortSignal;
+
+  constructor(splitter: Splitter, sink: Sink, deadline: Deadline, { idleTimeoutMs, maxTokens }: Model) {
+    this.#sink = sink;
+    this.#deadline = deadline;
+    this.#idleTimeoutMs = idleTimeoutMs;
+    this.splitter = splitter;
+    this.charsMax = maxTokens * tokenCharsMax;
+    this.signal = deadline.signal;
+  }
+
+  progress(finished: boolean, nowMs: number): void {
+    this.#sink.flush(nowMs);
+    // All that may follow the finish reason is the usage. It is not worth a long wait.
+    this.#deadline.moveTo(
+      nowMs + (finished ? Math.min(tailTimeoutMs, this.#idleTimeoutMs) : this.#idleTimeoutMs),
+    );
   }
 }
 

@@ -6,6 +6,9 @@ export type Kind = "reasoning" | "text";
 const opening = "<think>";
 const closing = "</think>";
 
+/** Is given the pieces. */
+export type Pieces = { append(kind: Kind, text: string): void };
+
 /**
  * One answer. Some models think inside `<think>…</think>` in front of the text; anywhere else the tag is text.
  * The blanks around the tags are dropped, so that an empty thought leaves no reasoning at all.
@@ -13,14 +16,14 @@ const closing = "</think>";
 export class Splitter {
   /** Whether anything has come out yet: from then on the answer has begun for its readers. */
   appended = false;
-  readonly #append: (kind: Kind, text: string) => void;
+  readonly #to: Pieces;
   #state: "start" | "thinking" | "answering" = "start";
   #blank = false; // right after a tag: blanks are dropped until something else comes
   #held = ""; // what may yet become a tag
-  #halves = { reasoning: "", text: "" }; // a surrogate whose other half is still to come
+  #halves: Record<Kind, string> | undefined; // surrogates whose other halves are still to come
 
-  constructor(append: (kind: Kind, text: string) => void) {
-    this.#append = append;
+  constructor(to: Pieces) {
+    this.#to = to;
   }
 
   reasoning(delta: string): void {
@@ -42,10 +45,9 @@ export class Splitter {
   end(): void {
     this.#emit(this.#state === "thinking" ? "reasoning" : "text", this.#held);
     this.#held = "";
-    for (const kind of ["reasoning", "text"] as const) {
-      if (this.#halves[kind] !== "") this.#append(kind, "\uFFFD");
-      this.#halves[kind] = "";
-    }
+    for (const kind of ["reasoning", "text"] as const)
+      if (this.#halves?.[kind]) this.#to.append(kind, "\uFFFD");
+    this.#halves = undefined;
   }
 
   #start(text: string): void {
@@ -81,17 +83,26 @@ export class Splitter {
   }
 
   #emit(kind: Kind, text: string): void {
-    if (this.#halves[kind] !== "") {
+    if (this.#halves) {
       text = this.#halves[kind] + text;
       this.#halves[kind] = "";
     }
     if ((text.charCodeAt(text.length - 1) & 0xfc00) === 0xd800) {
+      this.#halves ??= { reasoning: "", text: "" };
       this.#halves[kind] = text.slice(-1);
       text = text.slice(0, -1);
     }
     if (text === "") return;
     this.appended = true;
-    // jsonb takes neither half a character nor U+0000.
-    this.#append(kind, text.toWellFormed().replaceAll("\0", "\uFFFD"));
+    this.#to.append(kind, isStorable(text) ? text : text.toWellFormed().replaceAll("\0", "\uFFFD"));
   }
+}
+
+/** jsonb takes neither half a character nor U+0000. Where there are none of either, looking is cheaper than replacing. */
+function isStorable(text: string): boolean {
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i);
+    if (unit === 0 || (unit & 0xf800) === 0xd800) return false;
+  }
+  return true;
 }

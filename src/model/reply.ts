@@ -57,11 +57,12 @@ export class Reply implements Body {
   push(bytes: Buffer): void {
     this.begun = true;
     this.#parser.push(bytes);
-    this.#drinker?.pause();
-    this.#deliver();
-    if (this.#bytes <= bufferedBytesMax || this.ended || this.#paused) return;
-    this.#paused = true;
-    this.#flow.pause();
+    if (this.#drinker) this.#drinker.pause();
+    else if (this.#bytes > bufferedBytesMax && !this.ended && !this.#paused) {
+      this.#paused = true;
+      this.#flow.pause();
+    }
+    if (this.ended || this.#waiting) this.#deliver();
   }
 
   /** The server has closed the connection. Throws where more should have come. */

@@ -3,7 +3,7 @@
 import { coalescer, Rhythm } from "./coalesce.ts";
 import { Completion, type Usage } from "./completion.ts";
 import { Fault } from "./fault.ts";
-import { Frames, Utf8, Whole } from "./frames.ts";
+import { Frames, Whole } from "./frames.ts";
 import type { Splitter } from "./reasoning.ts";
 import type { Body, Drinker } from "./reply.ts";
 import { bodyOf } from "./wire.ts";
@@ -48,7 +48,6 @@ class Draught implements Drinker {
   readonly #reading: Reading;
   readonly #completion: Completion;
   readonly #framing: Frames | Whole;
-  readonly #utf8 = new Utf8();
   readonly #rhythm: Rhythm;
   /** Of the read that goes on. */
   #bytes = 0;
@@ -83,7 +82,7 @@ class Draught implements Drinker {
     if (this.#over || this.#wrong) return;
     this.#bytes += to - from;
     try {
-      this.#framing.push(this.#utf8.text(bytes, from, to));
+      this.#framing.push(bytes, from, to);
     } catch (reason) {
       this.#wrong = { reason };
     }
@@ -93,6 +92,7 @@ class Draught implements Drinker {
     const completion = this.#completion;
     if (this.#over) return;
     const nowMs = performance.now();
+    completion.flush();
     this.#rhythm.heard(this.#bytes, completion.count, nowMs);
     this.#bytes = 0;
     completion.count = 0;
@@ -111,6 +111,7 @@ class Draught implements Drinker {
   fail(reason: unknown): void {
     clearTimeout(this.#lingers);
     if (this.#over) return;
+    this.#completion.flush();
     if (this.#reading.signal.aborted || this.#completion.finished) this.#stop();
     else this.#fail(broken(reason, this.#reading.splitter.appended));
   }
