@@ -8,7 +8,10 @@ import { canSetLowWater } from "./lowwater.ts";
 const togetherMs = 36;
 /** Then what is there is read anyhow. As the first frame of a group comes some time after the last read, it waits less. */
 const heldMsMax = 45;
-const sweepMs = 5;
+/** How often those are looked for that have been held so long. */
+const sweepMs = 10;
+/** More of them than pass while one is held. */
+const slots = 8;
 /** One wake-up shall bring no more than this, whatever the pace. */
 const bytesMax = 16 * 1024;
 /** How much a new gap counts in the mean of the gaps, and of what they differ by (RFC 6298, 2.3, has the latter as well). */
@@ -23,8 +26,13 @@ const atEase = 0.1;
 export class Coalescer {
   #isBusy = false;
   readonly #workShare = new WorkShare();
-  /** Those that wait, in the order of their last reads. */
-  readonly #waiting = new Set<Rhythm>();
+  /**
+   * Those that wait, where the sweep comes by when they have been held for long enough. One that was read meanwhile, as most
+   * are, is put off only then: with each read that would be a good part of what it costs.
+   */
+  readonly #waiting = Array.from({ length: slots }, (): Rhythm[] => []);
+  #count = 0;
+  #swept = 0;
   #timer: Timer | undefined;
 
   isBusy(nowMs: number): boolean {
@@ -32,23 +40,29 @@ export class Coalescer {
     return this.#isBusy;
   }
 
+  /** Has `rhythm` released when it was held for long enough. */
   wait(rhythm: Rhythm): void {
-    this.#waiting.delete(rhythm);
-    this.#waiting.add(rhythm);
-    this.#timer ??= setTimeout(this.#sweep, sweepMs);
+    this.#put(rhythm);
+    this.#count++;
+    if (this.#timer) return;
+    this.#swept = slotOf(rhythm.lastMs);
+    this.#timer = setTimeout(this.#sweep, sweepMs);
   }
 
-  leave(rhythm: Rhythm): void {
-    this.#waiting.delete(rhythm);
+  #put(rhythm: Rhythm): void {
+    this.#waiting[slotOf(rhythm.lastMs + heldMsMax) % slots]?.push(rhythm);
   }
 
   #sweep = (): void => {
     const nowMs = performance.now();
-    for (const rhythm of this.#waiting) {
-      if (nowMs - rhythm.lastMs < heldMsMax) break;
-      rhythm.release();
+    const now = slotOf(nowMs);
+    for (this.#swept = Math.max(this.#swept, now - slots); this.#swept < now; this.#swept++) {
+      const due = this.#waiting[this.#swept % slots]?.splice(0) ?? [];
+      for (const rhythm of due)
+        if (rhythm.holds(nowMs)) this.#put(rhythm);
+        else this.#count--;
     }
-    this.#timer = this.#waiting.size > 0 ? setTimeout(this.#sweep, sweepMs) : undefined;
+    this.#timer = this.#count > 0 ? setTimeout(this.#sweep, sweepMs) : undefined;
   };
 
   #look(nowMs: number): void {
@@ -56,6 +70,10 @@ export class Coalescer {
     if (share > busy) this.#isBusy = canSetLowWater();
     if (share < atEase) this.#isBusy = false;
   }
+}
+
+function slotOf(timeMs: number): number {
+  return Math.floor(timeMs / sweepMs);
 }
 
 /** That of this thread. */
@@ -70,6 +88,8 @@ export class Rhythm {
   #gapMs = 0;
   #deviationMs = 0;
   #mark = 1;
+  /** The coalescer looks after it. */
+  #waits = false;
 
   /** `setLowWater`: with fewer bytes there is nothing to read; 1 at first. */
   constructor(coalescer: Coalescer, setLowWater: (bytes: number) => void) {
@@ -88,14 +108,21 @@ export class Rhythm {
     } else {
       // Half a frame less than that: they differ in length.
       this.#await(Math.min(bytesMax, Math.round(((together - 0.5) * bytes) / frames)));
-      this.#coalescer.wait(this);
+      if (!this.#waits) this.#coalescer.wait(this);
+      this.#waits = true;
     }
   }
 
   /** Whatever is there or comes is read at once, until several frames are awaited again. */
   release(): void {
-    this.#coalescer.leave(this);
     if (this.#mark > 1) this.#await(1);
+  }
+
+  /** Whether several frames are awaited, and may be for some time yet; if not for any longer, releases them. */
+  holds(nowMs: number): boolean {
+    if (nowMs - this.lastMs >= heldMsMax) this.release();
+    this.#waits = this.#mark > 1;
+    return this.#waits;
   }
 
   #together(): number {
