@@ -194,3 +194,50 @@ test("the start is there to be taken before anything is said", () => {
   expect(follower.take().map(({ chunk }) => chunk.type)).toEqual(["start"]);
   expect(follower.waits).toBe(true);
 });
+
+test("a reader that cannot be told takes nothing from the others", async () => {
+  const answer = new Answer();
+  answer.subscribe({
+    wake() {
+      throw new Error("gone");
+    },
+  });
+  const all = read(answer, 0);
+  await speak(answer, [{ type: "text", text: "whole" }], [true]);
+  expect((await all).text).toBe("whole");
+});
+
+test("readers are told when the loop has gone round, or when as many answers have changed as are waited for", async () => {
+  const answers = Array.from({ length: 20 }, () => new Answer());
+  const told: number[] = [];
+  for (const [i, answer] of answers.entries()) answer.subscribe({ wake: () => told.push(i) });
+  await new Promise(setImmediate);
+  for (const answer of [answers[0] as Answer, ...answers]) {
+    answer.append("text", "word");
+    answer.flush();
+  }
+  expect(told).toEqual(Array.from({ length: 16 }, (_, i) => i));
+  await new Promise(setImmediate);
+  expect(told).toEqual(Array.from({ length: 20 }, (_, i) => i));
+});
+
+test("what was read to be stored lies in one piece", () => {
+  const answer = new Answer();
+  for (const [type, text] of [
+    ["reasoning", "Hm"],
+    ["reasoning", "."],
+    ["text", "a "],
+    ["text", "b "],
+    ["text", "c"],
+  ] as const) {
+    answer.append(type, text);
+    answer.flush();
+  }
+  expect(answer.parts(4)).toEqual([{ type: "text", text: " b c" }]);
+  expect(answer.segments.map(({ text }) => text)).toEqual(["Hm", ".", "a b c"]);
+  expect(answer.parts()).toEqual([
+    { type: "reasoning", text: "Hm." },
+    { type: "text", text: "a b c" },
+  ]);
+  expect(answer.segments).toHaveLength(2);
+});

@@ -1,24 +1,34 @@
 // An answer that grows: segments in the order they were said, then one ending. Readers hold a place in it, never a copy.
+import { log } from "../log.ts";
 import type { Ending, Part } from "../rows/turns.ts";
 
-/** A piece of the answer. `offset` is where it ends, counted over all segments in UTF-16 code units. The last one grows. */
-export type Segment = Part & { offset: number };
+/** A piece of the answer's part number `part`. `offset` is where it ends, counted over all segments in UTF-16 code units. */
+export type Segment = Part & { part: number; offset: number };
+
+/** Is told of every change. */
+export type Reader = { wake(): void };
 
 /**
- * A segment for each token would be most of what an answer holds, and looked for all over memory when the answer is
- * joined. What a reader takes of a segment has it written out as one string, so that it may not grow for ever either.
+ * Readers are told when what came to the process together has been read, not in between: reads and writes, each among
+ * their like, cost 7 % less (test/bench/). Nor are they told later, so only so many answers are waited for.
  */
-const segmentCharsMax = 64;
+const toldTogether = 16;
+let changed: Answer[] = [];
+
+function tell(): void {
+  const answers = changed;
+  changed = [];
+  for (const answer of answers) answer.wake();
+}
 
 export class Answer {
   readonly segments: Segment[] = [];
+  /** Of all segments. */
+  length = 0;
   ending: Ending | undefined;
-  #readers = new Set<() => void>();
+  #readers: readonly Reader[] = [];
   #pending: Part | undefined;
-
-  get length(): number {
-    return this.segments.at(-1)?.offset ?? 0;
-  }
+  #isChanged = false;
 
   /** Adds text; it is part of the answer with the next `flush`, so that what arrives together is passed on together. */
   append(type: Part["type"], text: string): void {
@@ -31,65 +41,94 @@ export class Answer {
     }
   }
 
-  /** Makes what was added part of the answer, and wakes its readers. */
+  /** Makes what was added part of the answer, and has its readers told. */
   flush(): void {
     this.#store();
-    this.#wake();
+    this.#change();
   }
 
   #store(): void {
     if (!this.#pending) return;
     const { type, text } = this.#pending;
     this.#pending = undefined;
-    const offset = this.length + text.length;
     const last = this.segments.at(-1);
-    if (last?.type === type && last.text.length + text.length <= segmentCharsMax) {
-      last.text += text;
-      last.offset = offset;
-    } else {
-      this.segments.push({ type, text, offset });
-    }
+    this.length += text.length;
+    const part = !last ? 0 : last.type === type ? last.part : last.part + 1;
+    this.segments.push({ type, text, part, offset: this.length });
   }
 
-  #wake(): void {
-    for (const wake of this.#readers) wake();
+  #change(): void {
+    if (this.#isChanged) return;
+    this.#isChanged = true;
+    if (changed.length === 0) setImmediate(tell);
+    changed.push(this);
+    if (changed.length === toldTogether) tell();
+  }
+
+  /** Tells the readers. One that cannot be told is no matter of the others, nor of the answer. */
+  wake(): void {
+    this.#isChanged = false;
+    for (const reader of this.#readers) {
+      try {
+        reader.wake();
+      } catch (error) {
+        log.error({ err: error }, "an answer could not be passed on");
+      }
+    }
   }
 
   /** Nothing is appended after this. */
   end(ending: Ending): void {
     this.#store();
     this.ending = ending;
-    this.#wake();
+    this.#change();
   }
 
-  /** Calls `wake` at every change until the function it returns is called. */
-  subscribe(wake: () => void): () => void {
-    this.#readers.add(wake);
-    return () => this.#readers.delete(wake);
+  /** Has `reader` told of changes until it unsubscribes. */
+  subscribe(reader: Reader): void {
+    this.#readers = [...this.#readers, reader];
+  }
+
+  unsubscribe(reader: Reader): void {
+    this.#readers = this.#readers.filter((other) => other !== reader);
   }
 
   /** Waits for the ending, at most `timeoutMs`. */
   async ended(timeoutMs: number): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
-    const unsubscribe = this.subscribe(() => this.ending && resolve());
+    const reader = { wake: () => this.ending && resolve() };
+    this.subscribe(reader);
     const timer = setTimeout(resolve, this.ending ? 0 : timeoutMs);
     await promise;
     clearTimeout(timer);
-    unsubscribe();
+    this.unsubscribe(reader);
   }
 
-  /** What follows an offset, as it is stored at this moment: neighbours of one type joined. */
+  /** The first segment that ends behind an offset; readers are at the end mostly. */
+  segmentAfter(offset: number): number {
+    let i = this.segments.length;
+    while ((this.segments[i - 1]?.offset ?? 0) > offset) i--;
+    return i;
+  }
+
+  /**
+   * What follows an offset, as it is stored at this moment: neighbours of one type joined. Their segments are joined for
+   * good: one for each token would be most of what an answer holds.
+   */
   parts(after = 0): Part[] {
-    const parts: Part[] = [];
-    let first = this.segments.length;
-    while ((this.segments[first - 1]?.offset ?? 0) > after) first--;
-    for (let i = first; i < this.segments.length; i++) {
-      const { type, text, offset } = this.segments[i] as Segment;
-      const rest = text.slice(Math.max(0, after - (offset - text.length)));
-      const last = parts.at(-1);
-      if (last?.type === type) last.text += rest;
-      else parts.push({ type, text: rest });
+    const first = this.segmentAfter(after);
+    const joined: Segment[] = [];
+    for (const segment of this.segments.splice(first)) {
+      const last = joined.at(-1);
+      if (last?.part === segment.part) {
+        last.text += segment.text;
+        last.offset = segment.offset;
+      } else joined.push(segment);
     }
-    return parts;
+    this.segments.push(...joined);
+    return joined.map(({ type, text, offset }) => ({
+      type,
+      text: text.slice(Math.max(0, after - (offset - text.length))),
+    }));
   }
 }

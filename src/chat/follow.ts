@@ -1,20 +1,20 @@
 // The one core of every delivery: from an offset the rest of the answer, what is there and what is yet to come, then one ending.
 
-import type { Part } from "../rows/turns.ts";
-import type { Answer } from "./answer.ts";
+import type { Answer, Reader, Segment } from "./answer.ts";
 import { type Chunk, type Frame, terminal } from "./chunks.ts";
 
 /** Whose answer it is, as readers are told. */
 export type Followed = { id: string; conversation_id: string };
 
 /** One reader's way through an answer: take what is there, wait for more. It takes nothing that it has not asked for. */
-export class Follower {
+export class Follower implements Reader {
   /** The terminal chunk was taken; no more will come. */
   over = false;
+  /** The reader has gone. */
+  left: boolean;
   readonly #place: Place;
-  readonly #unsubscribe: () => void;
   #begun = false;
-  #wake = () => {};
+  #reader: Reader | undefined;
 
   /**
    * `after`: an offset in UTF-16 code units; inside a surrogate pair it counts as before it. When `signal` is aborted
@@ -27,15 +27,17 @@ export class Follower {
     readonly signal: AbortSignal,
   ) {
     this.#place = new Place(answer, after);
-    this.#unsubscribe = answer.subscribe(() => this.#wake());
+    this.left = signal.aborted;
+    answer.subscribe(this);
     signal.addEventListener("abort", this.leave);
   }
 
   /** Ends the waiting, and whatever the answer knows of this reader. */
   leave = (): void => {
-    this.#unsubscribe();
+    this.left = true;
+    this.answer.unsubscribe(this);
     this.signal.removeEventListener("abort", this.leave);
-    this.#wake();
+    this.wake();
   };
 
   /**
@@ -63,20 +65,24 @@ export class Follower {
 
   /** All that is there was taken, and there will be more. */
   get waits(): boolean {
-    const said = this.over || this.signal.aborted || this.answer.ending;
+    const said = this.over || this.left || this.answer.ending;
     return this.#begun && !said && this.#place.atEnd;
   }
 
-  /** Calls `wake` whenever there may be more than was taken, and when the reader has left. */
-  onMore(wake: () => void): void {
-    this.#wake = wake;
+  /** Has `reader` told whenever there may be more than was taken, and when the reader has left. */
+  onMore(reader: Reader): void {
+    this.#reader = reader;
+  }
+
+  wake(): void {
+    this.#reader?.wake();
   }
 
   /** `onMore` as a promise; undefined where there is more, or the reader has left, already. */
   more(): Promise<void> | undefined {
     if (!this.waits) return undefined;
     return new Promise<void>((resolve) => {
-      this.#wake = resolve;
+      this.#reader = { wake: resolve };
     });
   }
 }
@@ -108,9 +114,7 @@ const deltaCharsMax = 16 * 1024;
 
 /** A reader's place in an answer: what it has (`offset`), and which part its stream has open. */
 class Place {
-  #next = 0; // the first segment that is not read whole, or the last there is
-  #part = -1; // which part the last segment looked at belongs to
-  #type: Part["type"] | undefined;
+  #part: Segment | undefined; // one of the part that was looked at last
   #open = false;
 
   constructor(
@@ -124,21 +128,22 @@ class Place {
 
   /** Adds what is there from this place on: neighbours of one type as one chunk, until one holds as much as it may. */
   advance(frames: Frame[]): void {
+    const { segments } = this.answer;
     let delta = "";
-    for (let segment = this.#segment; segment; segment = this.#segment) {
-      if (segment.type !== this.#type) {
+    for (let i = this.answer.segmentAfter(this.offset); i < segments.length; i++) {
+      const segment = segments[i] as Segment;
+      if (segment.part !== this.#part?.part) {
         if (delta) frames.push(this.#say(delta));
         delta = "";
         this.close(frames);
-        this.#type = segment.type;
-        this.#part++;
+        this.#part = segment;
       }
+      if (!this.#open) {
+        this.#open = true;
+        frames.push(this.#frame({ type: `${segment.type}-start`, id: String(segment.part) }));
+      }
+      const start = segment.offset - segment.text.length;
       while (segment.offset > this.offset) {
-        if (!this.#open) {
-          this.#open = true;
-          frames.push(this.#frame({ type: `${segment.type}-start`, id: String(this.#part) }));
-        }
-        const start = segment.offset - segment.text.length;
         const from = wholeCharacter(segment.text, Math.max(0, this.offset - start));
         const to = wholeCharacter(segment.text, from + deltaCharsMax - delta.length);
         delta += segment.text.slice(from, to);
@@ -147,24 +152,20 @@ class Place {
         frames.push(this.#say(delta));
         return;
       }
-      if (this.#next === this.answer.segments.length - 1) break; // it may grow
-      this.#next++;
     }
     if (delta) frames.push(this.#say(delta));
   }
 
   close(frames: Frame[]): void {
-    if (!this.#open) return;
+    if (!this.#open || !this.#part) return;
     this.#open = false;
-    frames.push(this.#frame({ type: `${this.#type as Part["type"]}-end`, id: String(this.#part) }));
-  }
-
-  get #segment() {
-    return this.answer.segments[this.#next];
+    const { type, part } = this.#part;
+    frames.push(this.#frame({ type: `${type}-end`, id: String(part) }));
   }
 
   #say(delta: string): Frame {
-    return this.#frame({ type: `${this.#type as Part["type"]}-delta`, id: String(this.#part), delta });
+    const { type, part } = this.#part as Segment;
+    return this.#frame({ type: type === "text" ? "text-delta" : "reasoning-delta", id: String(part), delta });
   }
 
   #frame(chunk: Chunk): Frame {

@@ -65,8 +65,8 @@ class Writer {
   /** Until all is written, or the reader has left. */
   write(): Promise<void> {
     this.#timer = setInterval(this.#beat, heartbeatMs / 2);
-    this.#follower.onMore(this.#advance);
-    this.#advance();
+    this.#follower.onMore(this);
+    this.wake();
     return this.#over.promise;
   }
 
@@ -77,16 +77,16 @@ class Writer {
   };
 
   /** Writes what is there. What a slow reader has not taken is waited for: for him only his place is held. */
-  #advance = (): void => {
+  wake(): void {
     const follower = this.#follower;
-    while (!(this.#isFull || follower.waits || follower.over || follower.signal.aborted)) {
+    while (!(this.#isFull || follower.waits || follower.over || follower.left)) {
       let text = "";
       for (const frame of follower.take()) text += encode(frame);
       if (follower.over) text += done;
       if (text !== "") this.#send(text);
     }
-    if (follower.signal.aborted || (follower.over && !this.#isFull)) this.#end();
-  };
+    if (follower.left || (follower.over && !this.#isFull)) this.#end();
+  }
 
   /** Bun's types do not know that a write is a promise where the socket does not take all of it yet. */
   #send(text: string): void {
@@ -97,14 +97,14 @@ class Writer {
     this.#isFull = true;
     const resume = () => {
       this.#isFull = false;
-      this.#advance();
+      this.wake();
     };
     written.then(resume, resume);
   }
 
   #end(): void {
     clearInterval(this.#timer);
-    if (!this.#follower.signal.aborted) this.#sink.end();
+    if (!this.#follower.left) this.#sink.end();
     this.#over.resolve();
   }
 }
