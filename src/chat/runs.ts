@@ -42,7 +42,7 @@ type Run = Held & {
 };
 
 const checkpointMs = 500;
-const storedTogether = 64;
+const storedTogether = 256;
 
 export class Runs {
   #running = new Map<string, Run>();
