@@ -53,6 +53,7 @@ export async function serve(config: Config, role: Role): Promise<void> {
     const server = parts.listen(app, { port: instance.port, hostname: instance.host });
     end = async () => {
       await runs.drain(instance.drainMs);
+      await setImmediate(); // when readers are told of the last endings
       queue.close();
       clearing.abort();
       await Promise.race([server.stop(), Bun.sleep(flushMs)]);

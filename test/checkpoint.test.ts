@@ -3,7 +3,7 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { Answer } from "../src/chat/answer.ts";
-import { type Held, nothing, store } from "../src/chat/checkpoint.ts";
+import { type Held, nothing, store, together } from "../src/chat/checkpoint.ts";
 import type { Database } from "../src/db/db.ts";
 import * as claims from "../src/rows/claims.ts";
 import type { Part } from "../src/rows/turns.ts";
@@ -176,4 +176,24 @@ describe.each(databases)("on %s", (_name, open) => {
       { numRuns: 30 },
     );
   });
+});
+
+test("many are stored some at a time, long answers fewer", () => {
+  const runs = (count: number, chars: number) =>
+    Array.from({ length: count }, (): Held => {
+      const answer = new Answer();
+      answer.append("text", "a".repeat(chars));
+      answer.flush();
+      const claim = { tenantId: "acme", turnId: Bun.randomUUIDv7(), epoch: 1 };
+      return { claim, answer, saved: nothing, renewAt: 0 };
+    });
+  const sizes = (all: Held[]) => {
+    const groups = [...together(all)];
+    expect(groups.flat()).toEqual(all);
+    return groups.map(({ length }) => length);
+  };
+  expect(sizes([])).toEqual([]);
+  expect(sizes(runs(600, 10))).toEqual([256, 256, 88]);
+  expect(sizes(runs(5, 100_000))).toEqual([3, 2]);
+  expect(sizes(runs(2, 1_000_000))).toEqual([1, 1]);
 });

@@ -86,6 +86,29 @@ test.if(isLinux)("a model that stops speaking in the middle is heard", async () 
   expect(marks).toEqual([300, 1]);
 });
 
+test.if(isLinux)("of two that are held, the one that was not read meanwhile is let go first", async () => {
+  const coalescer = new Coalescer();
+  const released: string[] = [];
+  const [quiet, read] = ["quiet", "read"].map(
+    (name) => new Rhythm(coalescer, (bytes) => bytes === 1 && released.push(name)),
+  ) as [Rhythm, Rhythm];
+  let nowMs = performance.now();
+  for (let i = 0; i < 20; i++) {
+    work(10);
+    nowMs += 20;
+    quiet.heard(frameBytes, 1, nowMs);
+    read.heard(frameBytes, 1, nowMs);
+  }
+  const aheadMs = nowMs - performance.now();
+  const busy = setInterval(() => work(4), 1);
+  const reads = setInterval(() => read.heard(2 * frameBytes, 2, performance.now() + aheadMs), 40);
+  await until(() => released.length > 0, "the quiet one is released");
+  clearInterval(reads);
+  clearInterval(busy);
+  await until(() => released.length > 1, "the other one is released as well");
+  expect(released).toEqual(["quiet", "read"]);
+});
+
 const frame = (content: string, finish: string | null = null) =>
   `data: ${JSON.stringify({ id: "chatcmpl-1", choices: [{ index: 0, delta: { content }, finish_reason: finish }] })}\n\n`;
 const chunk = (text: string) => `${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n`;

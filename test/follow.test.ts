@@ -20,7 +20,7 @@ async function speak(answer: Answer, parts: Part[], flushes: boolean[]): Promise
   for (const [i, { type, text }] of parts.entries()) {
     answer.append(type, text);
     if (flushes[i % flushes.length]) answer.flush();
-    if (flushes[(i + 1) % flushes.length]) await Promise.resolve();
+    if (flushes[(i + 1) % flushes.length]) await new Promise(setImmediate); // and listeners are told
   }
   answer.end(ending);
 }
@@ -110,6 +110,7 @@ test("an answer of many small pieces is read and stored whole, from wherever som
           const after = Math.max(0, answer.length - (i % 3) * 6);
           readers.push({ after, rest: read(answer, after) });
         }
+        if (i % 3 === seed % 3) answer.parts(Math.max(0, answer.length - (i % 4) * 5)); // as checkpoints do
         if (i % 5 === seed % 5) await Bun.sleep(0);
       }
       answer.end(ending);

@@ -1,5 +1,5 @@
 // Frames that are read by comparing: whatever a model's frames have in common, what they say is what parsing them says.
-import { expect, test } from "bun:test";
+import { expect, spyOn, test } from "bun:test";
 import fc from "fast-check";
 import { Completion } from "../src/model/completion.ts";
 import { Frames } from "../src/model/frames.ts";
@@ -158,4 +158,61 @@ test("frames that differ in more than their text are not learnt from for ever", 
   for (let i = 0; i < 100; i++)
     template.learn(JSON.stringify({ id: i, ...choice("a") }), "a", () => void asked++);
   expect(asked).toBe(8);
+});
+
+const usualFrames = (count: number, blankLine: string) =>
+  Buffer.from(Array.from({ length: count }, (_, i) => `data: ${wraps.usual(` é${i}`)}${blankLine}`).join(""));
+
+test.each(["\n\n", "\r\n\r\n"])(
+  "frames that are cut on their way are parsed, and no others: %j",
+  (blankLine) => {
+    for (let size = 150; size < 260; size++) {
+      const completion = new Completion(new Splitter({ append: () => {} }), 1_000_000);
+      const stream = new Frames(completion);
+      const bytes = usualFrames(80, blankLine);
+      const parse = spyOn(JSON, "parse");
+      let cuts = 0;
+      for (let from = 0; from < bytes.length; from += size, cuts++)
+        stream.push(bytes, from, Math.min(bytes.length, from + size));
+      // Beside them those that are learnt from, 8 at most, and one where a blank line is cut in two. All would be 80.
+      expect([size, parse.mock.calls.length <= cuts + 12]).toEqual([size, true]);
+      parse.mockRestore();
+      expect(completion.count).toBe(80);
+    }
+  },
+);
+
+test("a known frame behind half a character is text of neither", () => {
+  let said = "";
+  const splitter = new Splitter({
+    append: (_kind, text) => {
+      said += text;
+    },
+  });
+  const completion = new Completion(splitter, 1_000_000);
+  const stream = new Frames(completion);
+  const push = (bytes: Buffer) => stream.push(bytes, 0, bytes.length);
+  push(usualFrames(2, "\n\n"));
+  push(Buffer.from([0xc3]));
+  push(usualFrames(1, "\n\n")); // belongs to a line that is no data
+  push(usualFrames(1, "\n\n"));
+  completion.flush();
+  expect(said).toBe(" é0 é1 é0");
+});
+
+test("an answer is cut off at its bound of characters, however many bytes they are", () => {
+  let said = "";
+  const splitter = new Splitter({
+    append: (_kind, text) => {
+      said += text;
+    },
+  });
+  const completion = new Completion(splitter, 10);
+  const stream = new Frames(completion);
+  const bytes = usualFrames(40, "\n\n"); // three characters, or four
+  stream.push(bytes, 0, bytes.length);
+  completion.flush();
+  expect(completion.full).toBe(true);
+  expect(said).toBe(" é0 é1 é2 é3");
+  expect(completion.finishReason).toBe("length");
 });

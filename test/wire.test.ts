@@ -432,6 +432,26 @@ describe("an abort", () => {
   });
 });
 
+test("a response that breaks in the middle of a read loses nothing of what came before", async () => {
+  const frame = (content: string) => chunk(`data: {"choices":[{"delta":{"content":"${content}"}}]}\n\n`);
+  const server = await upstream((socket) =>
+    socket.write(`${chunked}${frame("a")}${frame("b")}${frame("c")}no chunk\r\n`),
+  );
+  let text = "";
+  const outcome = read(await post(server.baseUrl), {
+    splitter: new Splitter({
+      append: (_kind, piece) => {
+        text += piece;
+      },
+    }),
+    progress: () => {},
+    charsMax: 100,
+    signal: new AbortController().signal,
+  });
+  expect((await failure(outcome)).message).toContain("a chunk of the response has no size");
+  expect(text).toBe("abc");
+});
+
 describe("an address", () => {
   test("where nobody listens says so as fetch does", async () => {
     const { code, message } = await failure(post(`http://127.0.0.1:${await freePort()}/`));

@@ -14,6 +14,27 @@ export const nothing: Saved = { length: 0, parts: 0, type: undefined, chars: 0 }
 /** A run that holds a claim until `renewAt`, and what is known to be in its row. */
 export type Held = { claim: Claim; answer: Answer; saved: Saved; renewAt: number };
 
+const runsTogether = 256;
+const charsTogether = 256 * 1024;
+
+/**
+ * Some of the runs at a time: to write all there is at once would hold up the loop, above all where no word came back and
+ * whole answers are to be sent again. A transaction costs the driver as much as forty rows, so it is not just a few.
+ */
+export function* together<Run extends Held>(runs: readonly Run[]): Generator<Run[]> {
+  let some: Run[] = [];
+  let chars = 0;
+  for (const run of runs) {
+    some.push(run);
+    chars += run.answer.length - run.saved.length;
+    if (some.length < runsTogether && chars < charsTogether) continue;
+    yield some;
+    some = [];
+    chars = 0;
+  }
+  if (some.length > 0) yield some;
+}
+
 /**
  * Stores what the answers have gained and renews the claims that are due. Returns which turns are still this
  * instance's, each with whether somebody asked it to stop.

@@ -1,20 +1,20 @@
 // The one core of every delivery: from an offset the rest of the answer, what is there and what is yet to come, then one ending.
 
-import type { Answer, Reader, Segment } from "./answer.ts";
+import type { Answer, Listener, Segment } from "./answer.ts";
 import { type Chunk, type Frame, terminal } from "./chunks.ts";
 
 /** Whose answer it is, as readers are told. */
 export type Followed = { id: string; conversation_id: string };
 
 /** One reader's way through an answer: take what is there, wait for more. It takes nothing that it has not asked for. */
-export class Follower implements Reader {
+export class Follower implements Listener {
   /** The terminal chunk was taken; no more will come. */
   over = false;
   /** The reader has gone. */
   left: boolean;
   readonly #place: Place;
   #begun = false;
-  #reader: Reader | undefined;
+  #listener: Listener | undefined;
 
   /**
    * `after`: an offset in UTF-16 code units; inside a surrogate pair it counts as before it. When `signal` is aborted
@@ -28,6 +28,7 @@ export class Follower implements Reader {
   ) {
     this.#place = new Place(answer, after);
     this.left = signal.aborted;
+    if (this.left) return;
     answer.subscribe(this);
     signal.addEventListener("abort", this.leave);
   }
@@ -69,20 +70,20 @@ export class Follower implements Reader {
     return this.#begun && !said && this.#place.atEnd;
   }
 
-  /** Has `reader` told whenever there may be more than was taken, and when the reader has left. */
-  onMore(reader: Reader): void {
-    this.#reader = reader;
+  /** Has `listener` told whenever there may be more than was taken, and when the reader has left. */
+  onMore(listener: Listener): void {
+    this.#listener = listener;
   }
 
   wake(): void {
-    this.#reader?.wake();
+    this.#listener?.wake();
   }
 
   /** `onMore` as a promise; undefined where there is more, or the reader has left, already. */
   more(): Promise<void> | undefined {
     if (!this.waits) return undefined;
     return new Promise<void>((resolve) => {
-      this.#reader = { wake: resolve };
+      this.#listener = { wake: resolve };
     });
   }
 }
@@ -98,11 +99,11 @@ export async function* follow(
   try {
     while (!follower.over) {
       for (const frame of follower.take()) {
-        if (signal.aborted) return;
+        if (follower.left) return;
         yield frame;
       }
       await follower.more();
-      if (signal.aborted) return;
+      if (follower.left) return;
     }
   } finally {
     follower.leave();

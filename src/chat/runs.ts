@@ -12,7 +12,7 @@ import type { Claim, Lease } from "../rows/claims.ts";
 import * as turns from "../rows/turns.ts";
 import { headersOf, marksOf, type Trace } from "../trace.ts";
 import { Answer } from "./answer.ts";
-import { type Held, nothing, store } from "./checkpoint.ts";
+import { type Held, nothing, store, together } from "./checkpoint.ts";
 import { Observers } from "./observe.ts";
 import { Pace } from "./pace.ts";
 import * as settlement from "./settlement.ts";
@@ -42,7 +42,6 @@ type Run = Held & {
 };
 
 const checkpointMs = 500;
-const storedTogether = 256;
 
 export class Runs {
   #running = new Map<string, Run>();
@@ -196,13 +195,11 @@ export class Runs {
     else answer.end({ status: "interrupted" });
   }
 
-  /** Some at a time: a statement with all there is would hold up the loop for as long as it takes to write it. */
   async #checkpoint(): Promise<void> {
     const runs = [...this.#running.values()];
     if (runs.length === 0) return;
     const stored = metrics.checkpointDuration.startTimer();
-    for (let i = 0; i < runs.length; i += storedTogether)
-      await this.#store(runs.slice(i, i + storedTogether));
+    for (const some of together(runs)) await this.#store(some);
     stored();
   }
 

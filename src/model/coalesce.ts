@@ -9,9 +9,9 @@ const togetherMs = 36;
 /** Then what is there is read anyhow. As the first frame of a group comes some time after the last read, it waits less. */
 const heldMsMax = 45;
 /** How often those are looked for that have been held so long. */
-const sweepMs = 10;
+const sweepMs = 5;
 /** More of them than pass while one is held. */
-const slots = 8;
+const slots = 16;
 /** One wake-up shall bring no more than this, whatever the pace. */
 const bytesMax = 16 * 1024;
 /** How much a new gap counts in the mean of the gaps, and of what they differ by (RFC 6298, 2.3, has the latter as well). */
@@ -27,8 +27,8 @@ export class Coalescer {
   #isBusy = false;
   readonly #workShare = new WorkShare();
   /**
-   * Those that wait, where the sweep comes by when they have been held for long enough. One that was read meanwhile, as most
-   * are, is put off only then: with each read that would be a good part of what it costs.
+   * A timer wheel: those that wait, in the slot of the time when they have been held for long enough. One that was read
+   * meanwhile, as most are, is put off only then: with each read that would be a good part of what it costs.
    */
   readonly #waiting = Array.from({ length: slots }, (): Rhythm[] => []);
   #count = 0;
@@ -56,12 +56,13 @@ export class Coalescer {
   #sweep = (): void => {
     const nowMs = performance.now();
     const now = slotOf(nowMs);
-    for (this.#swept = Math.max(this.#swept, now - slots); this.#swept < now; this.#swept++) {
-      const due = this.#waiting[this.#swept % slots]?.splice(0) ?? [];
-      for (const rhythm of due)
-        if (rhythm.holds(nowMs)) this.#put(rhythm);
-        else this.#count--;
+    for (let slot = Math.max(this.#swept, now - slots + 1); slot <= now; slot++) {
+      const all = this.#waiting[slot % slots]?.splice(0) ?? [];
+      for (const rhythm of all)
+        if (rhythm.releaseIfDue(nowMs)) this.#count--;
+        else this.#put(rhythm); // in this slot once more, it may be
     }
+    this.#swept = now;
     this.#timer = this.#count > 0 ? setTimeout(this.#sweep, sweepMs) : undefined;
   };
 
@@ -118,11 +119,11 @@ export class Rhythm {
     if (this.#mark > 1) this.#await(1);
   }
 
-  /** Whether several frames are awaited, and may be for some time yet; if not for any longer, releases them. */
-  holds(nowMs: number): boolean {
+  /** Releases it if it was held for long enough; true where it waits no more, for that or another reason. */
+  releaseIfDue(nowMs: number): boolean {
     if (nowMs - this.lastMs >= heldMsMax) this.release();
     this.#waits = this.#mark > 1;
-    return this.#waits;
+    return !this.#waits;
   }
 
   #together(): number {

@@ -36,7 +36,7 @@ export class Completion {
     return this.finishReason !== undefined;
   }
 
-  /** Takes frames where they stand, as long as they are like those before; returns where they end. */
+  /** Takes frames where they stand, as long as they are like those before; returns where they end. `flush` has to follow. */
   skim(bytes: Buffer, from: number, to: number): number {
     let at = from;
     while (at < to && !this.done && !this.full) {
@@ -57,7 +57,7 @@ export class Completion {
   }
 
   take(data: string): void {
-    this.flush();
+    this.flush(); // nothing overtakes what was said before
     this.count++;
     if (this.done || this.full || data === "") return;
     if (data.startsWith("[DONE]")) {

@@ -3,6 +3,8 @@
 import { Fault } from "./fault.ts";
 
 const bufferedCharsMax = 1024 * 1024;
+const lf = 10;
+const cr = 13;
 
 /**
  * Bytes as text (UTF-8, without a byte order mark). A decoder that remembers half a character from one read to the next
@@ -33,7 +35,7 @@ class Utf8 {
 /** Is given what was cut out. */
 export type Taker = {
   take(data: string): void;
-  /** Is asked first: takes the frames from `from` on that it knows without their being cut out, and returns where they end. */
+  /** Is asked first. Takes the frames it knows, from `from` on, where they stand; returns where the last of them ends. */
   skim(bytes: Buffer, from: number, to: number): number;
 };
 
@@ -111,10 +113,14 @@ export class Whole {
   }
 }
 
-/** Where the first blank line ends, as most servers write it; or else where all ends. */
-function endOfFrame(bytes: Buffer, at: number, to: number): number {
-  const blankLine = bytes.indexOf("\n\n", at);
-  return blankLine === -1 ? to : Math.min(to, blankLine + 2);
+/** Where the first blank line ends, or else all that there is. */
+function endOfFrame(bytes: Buffer, from: number, to: number): number {
+  for (let at = from; at < to; at++) {
+    if (bytes[at] !== lf) continue;
+    if (at + 2 <= to && bytes[at + 1] === lf) return at + 2;
+    if (at + 3 <= to && bytes[at + 1] === cr && bytes[at + 2] === lf) return at + 3;
+  }
+  return to;
 }
 
 function limit(chars: number): void {

@@ -148,7 +148,7 @@ export class ResponseParser {
     return end;
   }
 
-  /** Of the lines around chunks (RFC 9112, 7.1) one, as far as it is there; what extensions and trailers say has no use here. */
+  /** Reads one line of those around chunks (RFC 9112, 7.1), as far as it is there. Extensions and trailers say nothing of use. */
   #readLine(bytes: Buffer, from: number): number {
     let at = from;
     while (at < bytes.length) {

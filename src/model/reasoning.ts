@@ -94,12 +94,12 @@ export class Splitter {
     }
     if (text === "") return;
     this.appended = true;
-    this.#to.append(kind, isStorable(text) ? text : text.toWellFormed().replaceAll("\0", "\uFFFD"));
+    this.#to.append(kind, isSurelyStorable(text) ? text : text.toWellFormed().replaceAll("\0", "\uFFFD"));
   }
 }
 
-/** jsonb takes neither half a character nor U+0000. Where there are none of either, looking is cheaper than replacing. */
-function isStorable(text: string): boolean {
+/** jsonb takes neither half a character nor U+0000. Most text has no surrogate at all, and looking is cheaper than replacing. */
+function isSurelyStorable(text: string): boolean {
   for (let i = 0; i < text.length; i++) {
     const unit = text.charCodeAt(i);
     if (unit === 0 || (unit & 0xf800) === 0xd800) return false;

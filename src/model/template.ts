@@ -7,7 +7,7 @@ const field = "data: ";
 /** A server whose frames differ in other places as well is not learnt from for ever. */
 const lessonsMax = 8;
 const nothing = Buffer.alloc(0);
-/** More than that in one frame is parsed. */
+/** Of text that was read and not taken; a frame with more is parsed. */
 const gatheredBytesMax = 256;
 const lf = 10;
 const cr = 13;
