@@ -30,14 +30,20 @@ function escaped(text: string): string {
   ).join("");
 }
 
-/** However the bytes are cut on their way. */
-function saidOf(frames: Frame[], blankLine: string, cuts: number[]): string {
+/** A splitter, and what has come out of it: reasoning behind a bar. */
+function listening() {
   let said = "";
   const splitter = new Splitter({
     append: (kind, text) => {
       said += `${kind === "text" ? "" : "|"}${text}`;
     },
   });
+  return { splitter, said: () => said };
+}
+
+/** However the bytes are cut on their way. */
+function saidOf(frames: Frame[], blankLine: string, cuts: number[]): string {
+  const { splitter, said } = listening();
   const completion = new Completion(splitter, 1_000_000);
   const stream = new Frames(completion);
   const bytes = Buffer.from(
@@ -51,17 +57,12 @@ function saidOf(frames: Frame[], blankLine: string, cuts: number[]): string {
   }
   completion.flush();
   splitter.end();
-  return said;
+  return said();
 }
 
 /** The same, each frame parsed. */
 function parsedOf(frames: Frame[]): string {
-  let said = "";
-  const splitter = new Splitter({
-    append: (kind, text) => {
-      said += `${kind === "text" ? "" : "|"}${text}`;
-    },
-  });
+  const { splitter, said } = listening();
   for (const { wrap, text } of frames) {
     const [first] = JSON.parse(wraps[wrap](text)).choices;
     if ((first.index ?? 0) !== 0) continue;
@@ -69,7 +70,7 @@ function parsedOf(frames: Frame[]): string {
     splitter.text(first.delta.content);
   }
   splitter.end();
-  return said;
+  return said();
 }
 
 test("frames of any kinds, in any order, say what parsing them says", () => {
@@ -183,12 +184,7 @@ test.each(["\n\n", "\r\n\r\n"])(
 );
 
 test("a known frame behind half a character is text of neither", () => {
-  let said = "";
-  const splitter = new Splitter({
-    append: (_kind, text) => {
-      said += text;
-    },
-  });
+  const { splitter, said } = listening();
   const completion = new Completion(splitter, 1_000_000);
   const stream = new Frames(completion);
   const push = (bytes: Buffer) => stream.push(bytes, 0, bytes.length);
@@ -197,22 +193,17 @@ test("a known frame behind half a character is text of neither", () => {
   push(usualFrames(1, "\n\n")); // belongs to a line that is no data
   push(usualFrames(1, "\n\n"));
   completion.flush();
-  expect(said).toBe(" é0 é1 é0");
+  expect(said()).toBe(" é0 é1 é0");
 });
 
 test("an answer is cut off at its bound of characters, however many bytes they are", () => {
-  let said = "";
-  const splitter = new Splitter({
-    append: (_kind, text) => {
-      said += text;
-    },
-  });
+  const { splitter, said } = listening();
   const completion = new Completion(splitter, 10);
   const stream = new Frames(completion);
   const bytes = usualFrames(40, "\n\n"); // three characters, or four
   stream.push(bytes, 0, bytes.length);
   completion.flush();
   expect(completion.full).toBe(true);
-  expect(said).toBe(" é0 é1 é2 é3");
+  expect(said()).toBe(" é0 é1 é2 é3");
   expect(completion.finishReason).toBe("length");
 });

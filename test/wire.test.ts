@@ -434,9 +434,12 @@ describe("an abort", () => {
 
 test("a response that breaks in the middle of a read loses nothing of what came before", async () => {
   const frame = (content: string) => chunk(`data: {"choices":[{"delta":{"content":"${content}"}}]}\n\n`);
-  const server = await upstream((socket) =>
-    socket.write(`${chunked}${frame("a")}${frame("b")}${frame("c")}no chunk\r\n`),
-  );
+  const heard = Promise.withResolvers<void>();
+  const server = await upstream(async (socket) => {
+    socket.write(chunked + frame("a"));
+    await heard.promise; // from now on such frames are known
+    socket.write(`${frame("b")}${frame("c")}no chunk\r\n`);
+  });
   let text = "";
   const outcome = read(await post(server.baseUrl), {
     splitter: new Splitter({
@@ -444,7 +447,7 @@ test("a response that breaks in the middle of a read loses nothing of what came 
         text += piece;
       },
     }),
-    progress: () => {},
+    progress: () => heard.resolve(),
     charsMax: 100,
     signal: new AbortController().signal,
   });

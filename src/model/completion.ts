@@ -57,7 +57,6 @@ export class Completion {
   }
 
   take(data: string): void {
-    this.flush(); // nothing overtakes what was said before
     this.count++;
     if (this.done || this.full || data === "") return;
     if (data.startsWith("[DONE]")) {

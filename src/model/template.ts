@@ -1,6 +1,6 @@
 // The frames of one answer are alike but for the text they say, so most are read by comparing bytes, where they stand in
-// what came: a twentieth of what decoding, cutting out and parsing them costs. A frame is as if parsed or is left to be
-// parsed: never is anything guessed.
+// what came: a quarter of what decoding, cutting out and parsing them costs, 0.25 µs in place of 1. A frame is as if parsed
+// or is left to be parsed: never is anything guessed.
 
 const keys = ['"content":"', '"content": "'];
 const field = "data: ";
