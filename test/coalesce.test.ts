@@ -99,6 +99,7 @@ test.if(isLinux)("of two that are held, the one that was not read meanwhile is l
     quiet.heard(frameBytes, 1, nowMs);
     read.heard(frameBytes, 1, nowMs);
   }
+  expect([quiet.releaseIfDue(nowMs + 44), released]).toEqual([false, []]);
   const aheadMs = nowMs - performance.now();
   const busy = setInterval(() => work(4), 1);
   const reads = setInterval(() => read.heard(2 * frameBytes, 2, performance.now() + aheadMs), 40);
