@@ -49,42 +49,58 @@ type Catalog = {
   tables: Table[];
 };
 
-/** In one statement, for every start waits for it, on a connection that has none of the catalog in its caches. */
+/**
+ * In one flight, for every start waits for it, on a connection that has none of the catalog in its caches. As one
+ * statement it takes longer to plan: 60 ms in place of 45 on the embedded database (PGlite 0.5.16, cold).
+ */
 async function read(tx: TenantTx): Promise<Catalog> {
-  const [catalog] = await tx<Catalog[]>`
-    with recursive tenants as materialized (
-      select oid, oid::regclass::text as name, relowner, relrowsecurity from pg_class
-      where relkind in ('r', 'p')
-        and relnamespace = (select relnamespace from pg_class where oid = 'conversations'::regclass)
-        and has_any_column_privilege(oid, 'select, insert, update')
-        and exists (select from pg_attribute where attrelid = pg_class.oid and attname = 'tenant_id' and not attisdropped)
-    ), reached as (
-      select roleid as first, roleid from pg_auth_members where member = to_regrole(quote_ident(current_user))
-      union select r.first, m.roleid from reached r join pg_auth_members m on m.member = r.roleid
+  const [rows, [own, ...reached]] = await Promise.all([readTables(tx), readRoles(tx)]);
+  if (!own) throw new Error("the role of requests is missing");
+  const tables = new Map<string, Table>();
+  for (const { name, owner, on, policy, whole, using, check } of rows) {
+    const table = tables.get(name) ?? { name, owned: owner === own.oid, on, policies: [] };
+    tables.set(name, table);
+    if (policy !== null) table.policies.push({ name: policy, whole, using, check });
+  }
+  const owners = new Set(rows.map(({ owner }) => owner));
+  const unbound = reached.filter(
+    ({ oid, rolsuper, rolbypassrls }) => rolsuper || rolbypassrls || owners.has(oid),
+  );
+  return { ...own, unbound, tables: [...tables.values()] };
+}
+
+/** One of a tenant table's policies that hold for the role; `policy` is null in the one row of a table without any. */
+type TableRow = { name: string; owner: number; on: boolean; policy: string | null } & Omit<Policy, "name">;
+
+function readTables(tx: TenantTx) {
+  return tx<TableRow[]>`
+    select c.oid::regclass::text as name, relowner as owner, relrowsecurity as on, quote_ident(polname) as policy,
+      polcmd = '*' as whole, pg_get_expr(polqual, polrelid) as using, pg_get_expr(polwithcheck, polrelid) as check
+    from pg_class c
+      left join pg_policy on polrelid = c.oid and polpermissive and exists (
+        select from unnest(polroles) r
+        where r in (0, to_regrole(quote_ident(current_user)))
+          or current_setting('is_superuser') = 'off' and pg_has_role(r, 'usage'))
+    where relkind in ('r', 'p')
+      and relnamespace = (select relnamespace from pg_class where oid = 'conversations'::regclass)
+      and has_any_column_privilege(c.oid, 'select, insert, update')
+      and exists (select from pg_attribute where attrelid = c.oid and attname = 'tenant_id' and not attisdropped)
+    order by name, polname`;
+}
+
+type RoleRow = { member: string; oid: number } & Omit<Catalog, "unbound" | "tables">;
+
+/** This role, and then all that it may act as, each with the one of its own, `member`, that leads there. */
+function readRoles(tx: TenantTx) {
+  return tx<RoleRow[]>`
+    with recursive reached as (
+      select null::oid as first, to_regrole(quote_ident(current_user))::oid as roleid
+      union select coalesce(r.first, m.roleid), m.roleid from reached r join pg_auth_members m on m.member = r.roleid
     )
-    select quote_ident(rolname) as role, rolsuper, rolbypassrls, quote_ident(session_user) as session,
-      coalesce((
-        select jsonb_agg(found order by member, role) from (
-          select distinct quote_ident(pg_get_userbyid(first)) as member, quote_ident(other.rolname) as role
-          from reached join pg_roles other on other.oid = roleid
-          where other.rolsuper or other.rolbypassrls or exists (select from tenants where relowner = roleid)
-        ) found
-      ), '[]') as unbound,
-      coalesce((
-        select jsonb_agg(jsonb_build_object(
-          'name', name, 'owned', relowner = own.oid, 'on', relrowsecurity, 'policies', coalesce((
-            select jsonb_agg(jsonb_build_object('name', quote_ident(polname), 'whole', polcmd = '*',
-              'using', pg_get_expr(polqual, polrelid), 'check', pg_get_expr(polwithcheck, polrelid)) order by polname)
-            from pg_policy
-            where polrelid = tenants.oid and polpermissive
-              and (0 = any (polroles) or exists (
-                select from unnest(polroles) r where r = own.oid or not own.rolsuper and pg_has_role(own.oid, r, 'usage')))
-          ), '[]')) order by name)
-        from tenants
-      ), '[]') as tables
-    from pg_roles own where rolname = current_user`;
-  if (!catalog) throw new Error("the role of requests is missing");
-  return catalog;
+    select quote_ident(pg_get_userbyid(first)) as member, quote_ident(rolname) as role, oid, rolsuper, rolbypassrls,
+      quote_ident(session_user) as session
+    from reached join pg_roles on oid = roleid
+    order by member nulls first, role`;
 }
 
 /** The role itself stands above row-level security, or may become one that does. */
