@@ -12,10 +12,12 @@ export class Report {
   readonly #machine = machine();
 
   constructor(readonly names: readonly string[]) {
-    const { processor, cores, memoryGb, kernel, apart } = this.#machine;
+    const { processor, cores, memoryGb, kernel, apart, goesFirst } = this.#machine;
     console.log(`${processor}, ${cores} cores, ${memoryGb} GB, Linux ${kernel}`);
     if (!apart)
       console.log("There is one core only: the system under test shares it with model and readers.");
+    else if (!goesFirst)
+      console.log("The load side cannot go first on its core: beside PostgreSQL the model may be late.");
   }
 
   /** Progress: one line that is written over where there is a terminal. */
