@@ -292,6 +292,22 @@ test("what the database answered is not kept in memory", async () => {
   await close();
 });
 
+test("a folder that lost what makes it a database is refused, and nothing is made over what is left", async () => {
+  const { dataDir, db, close } = await opened();
+  await insert(db, "kept");
+  await close();
+  const version = join(dataDir, "postgres/PG_VERSION");
+  const text = readFileSync(version);
+  rmSync(version);
+  await expect(openEmbedded(dataDir)).rejects.toMatchObject({
+    cause: expect.objectContaining({ message: expect.stringContaining("there is no PG_VERSION in it") }),
+  });
+  writeFileSync(version, text);
+  const again = await opened(dataDir);
+  expect(await titles(again.db)).toEqual(["kept"]);
+  await again.close();
+});
+
 test("a copy of the folder is another instance, and the folder itself stays who it was", () => {
   const dataDir = temporaryFolder();
   const id = instanceId(dataDir);

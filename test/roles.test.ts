@@ -128,6 +128,8 @@ test("what the catalog does not tell is found by trying", async () => {
   expect(await open()).toBeUndefined();
   // The policies read as ever, and ask somebody else.
   await sql(`
+    create role helpdesk;
+    grant helpdesk to cip_app;
     create function public.current_setting(text) returns text language sql as $$ select 'planter of a row' $$;
     alter database ${new URL(url).pathname.slice(1)} set search_path = public, pg_catalog;
     set search_path = public, pg_catalog;
@@ -139,5 +141,10 @@ test("what the catalog does not tell is found by trying", async () => {
     end $$`);
   expect(await open()).toMatchObject({
     message: expect.stringContaining("rows of the table conversations are shown to a stranger"),
+  });
+  // Nor does the catalog's own question ask that somebody else.
+  await sql("create policy more on users for select to helpdesk using (true)");
+  expect(await open()).toMatchObject({
+    message: expect.stringContaining("the policy more of the table users is not of cip's making"),
   });
 });

@@ -37,6 +37,7 @@ const parameters = {
 export async function openEmbedded(dataDir: string): Promise<Embedded> {
   try {
     const engine = compiled(pgliteWasm);
+    engine.catch(() => {}); // it is awaited later
     const folder = await pgdata.prepared(dataDir, (folder) => initialise(folder, engine));
     const session = new Session(await start(folder, engine));
     const upkeep = new Upkeep(session);
@@ -69,23 +70,24 @@ async function compiled(path: string): Promise<WebAssembly.Module> {
   return WebAssembly.compile(await Bun.file(path).arrayBuffer());
 }
 
-/** A WebAssembly module with nothing in it: its magic number and version. */
-const nothing = Uint8Array.from([0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00]);
-
-/**
- * In a compiled binary PGlite cannot find its own files, so it is handed all three. What is in place of initdb is never
- * run where there is a database already, and compiling it would take 13 ms.
- */
-async function files(folder: string, engine: Promise<WebAssembly.Module>) {
-  const initdb = existsSync(join(folder, "PG_VERSION")) ? WebAssembly.compile(nothing) : compiled(initdbWasm);
+/** In a compiled binary PGlite cannot find its own files, so it is handed all three. */
+async function files(engine: Promise<WebAssembly.Module>, initdb: Promise<WebAssembly.Module>) {
   const [pgliteWasmModule, initdbWasmModule] = await Promise.all([engine, initdb]);
   return { pgliteWasmModule, initdbWasmModule, fsBundle: Bun.file(fsBundle) };
 }
 
+/** A WebAssembly module with nothing in it: its magic number and version. */
+const nothing = Uint8Array.from([0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00]);
+
+/** In place of initdb, which is for a folder without a database, is nothing: to compile it would take 13 ms. */
 async function start(folder: string, engine = compiled(pgliteWasm)): Promise<PGlite> {
+  // PGlite would run initdb over what else is there.
+  if (!existsSync(join(folder, "PG_VERSION")))
+    throw new Error("there is no PG_VERSION in it, so it is no database");
   const set = Object.entries(parameters).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
   const startParams = [...PGlite.defaultStartParams, ...set];
-  const pglite = new Raw({ dataDir: folder, startParams, ...(await files(folder, engine)) });
+  const parts = await files(engine, WebAssembly.compile(nothing));
+  const pglite = new Raw({ dataDir: folder, startParams, ...parts });
   await pglite.waitReady;
   return pglite;
 }
@@ -104,7 +106,7 @@ export async function initialise(folder: string, engine = compiled(pgliteWasm)):
   const pglite = new Raw({
     dataDir: folder,
     initDbStartParams: ["--wal-segsize=4"],
-    ...(await files(folder, engine)),
+    ...(await files(engine, compiled(initdbWasm))),
   });
   await pglite.waitReady;
   for (const name of ["template0", "template1"]) {

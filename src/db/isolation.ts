@@ -80,7 +80,7 @@ function readTables(tx: TenantTx) {
       left join pg_policy on polrelid = c.oid and polpermissive and exists (
         select from unnest(polroles) r
         where r in (0, to_regrole(quote_ident(current_user)))
-          or current_setting('is_superuser') = 'off' and pg_has_role(r, 'usage'))
+          or pg_catalog.current_setting('is_superuser') = 'off' and pg_has_role(r, 'usage'))
     where relkind in ('r', 'p')
       and relnamespace = (select relnamespace from pg_class where oid = 'conversations'::regclass)
       and has_any_column_privilege(c.oid, 'select, insert, update')

@@ -13,7 +13,8 @@ const cores = (/^Cpus_allowed_list:\s+(\S+)/m.exec(readFileSync("/proc/self/stat
 export const apart = cores.length > 1;
 const [systemCore = "0", loadCore = systemCore] = cores;
 
-const beforeAll = ["chrt", "--fifo", "1"];
+/** Its one thread that carries the load, not those that compile and collect for it. */
+const beforeAll = ["chrt", "--reset-on-fork", "--fifo", "1"];
 /**
  * Whether the load side goes before all else on its core, for which this must be root. It stands for other machines, and
  * PostgreSQL, of whose processes each may have as much of that core as all of the load side, made the model late by up to
