@@ -1,6 +1,6 @@
 // PostgreSQL inside this process (PGlite), for an installation without a database server.
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import type { Duplex } from "node:stream";
 import { PGlite } from "@electric-sql/pglite";
 import initdbWasm from "../../node_modules/@electric-sql/pglite/dist/initdb.wasm" with { type: "file" };
@@ -76,18 +76,21 @@ async function files(engine: Promise<WebAssembly.Module>, initdb: Promise<WebAss
   return { pgliteWasmModule, initdbWasmModule, fsBundle: Bun.file(fsBundle) };
 }
 
-/** A WebAssembly module with nothing in it: its magic number and version. */
-const nothing = Uint8Array.from([0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00]);
+/** WebAssembly's magic number and version, and nothing else. */
+const emptyModule = Uint8Array.from([0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00]);
 
-/** In place of initdb, which is for a folder without a database, is nothing: to compile it would take 13 ms. */
+/** initdb has no use here, and to compile it would take 13 ms: an empty module is in its place. */
 async function start(folder: string, engine = compiled(pgliteWasm)): Promise<PGlite> {
   // PGlite would run initdb over what else is there.
   if (!existsSync(join(folder, "PG_VERSION")))
-    throw new Error("there is no PG_VERSION in it, so it is no database");
+    throw new Error(`there is no PG_VERSION in its folder ${basename(folder)}, so that is no database`);
   const set = Object.entries(parameters).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
   const startParams = [...PGlite.defaultStartParams, ...set];
-  const parts = await files(engine, WebAssembly.compile(nothing));
-  const pglite = new Raw({ dataDir: folder, startParams, ...parts });
+  const pglite = new Raw({
+    dataDir: folder,
+    startParams,
+    ...(await files(engine, WebAssembly.compile(emptyModule))),
+  });
   await pglite.waitReady;
   return pglite;
 }

@@ -72,6 +72,7 @@ async function read(tx: TenantTx): Promise<Catalog> {
 /** One of a tenant table's policies that hold for the role; `policy` is null in the one row of a table without any. */
 type TableRow = { name: string; owner: number; on: boolean; policy: string | null } & Omit<Policy, "name">;
 
+/** `current_setting` by its full name: one of somebody else's, before it in the search path, is what the probe looks for. */
 function readTables(tx: TenantTx) {
   return tx<TableRow[]>`
     select c.oid::regclass::text as name, relowner as owner, relrowsecurity as on, quote_ident(polname) as policy,

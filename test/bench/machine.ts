@@ -13,18 +13,18 @@ const cores = (/^Cpus_allowed_list:\s+(\S+)/m.exec(readFileSync("/proc/self/stat
 export const apart = cores.length > 1;
 const [systemCore = "0", loadCore = systemCore] = cores;
 
-/** Its one thread that carries the load, not those that compile and collect for it. */
-const beforeAll = ["chrt", "--reset-on-fork", "--fifo", "1"];
+/** For the thread that carries the load, and not for those that compile and collect for it. */
+const priority = ["chrt", "--reset-on-fork", "--fifo", "1"];
 /**
  * Whether the load side goes before all else on its core, for which this must be root. It stands for other machines, and
  * PostgreSQL, of whose processes each may have as much of that core as all of the load side, made the model late by up to
  * 0.1 s: that counted as the system's.
  */
-export const goesFirst = apart && Bun.which("chrt") !== null && Bun.spawnSync([...beforeAll, "true"]).success;
+export const goesFirst = apart && Bun.which("chrt") !== null && Bun.spawnSync([...priority, "true"]).success;
 
 /** The words before a command that keep it on a core. */
 export const onSystemCore = ["taskset", "-c", systemCore];
-export const onLoadCore = [...(goesFirst ? beforeAll : []), "taskset", "-c", loadCore];
+export const onLoadCore = [...(goesFirst ? priority : []), "taskset", "-c", loadCore];
 
 /** Moves a running process with all its threads and children, and all that it will start, to the load side's core. */
 export function moveToLoadCore(pid: number): void {
